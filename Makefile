@@ -1,0 +1,39 @@
+# make run    the demo: real compute counted here, then a run that crosses a line
+# make test   lint, types and the whole test suite
+# Both set themselves up first; `make setup` does only that.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements/dev.lock
+READY := $(VENV)/.ready
+
+.PHONY: run test setup lint bench lock clean
+
+run: setup
+	@$(BIN)/flopledger demo
+
+test: setup lint
+	@$(BIN)/pytest
+
+setup: $(READY)
+
+$(READY): $(LOCK) pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" LOCK="$(LOCK)" sh scripts/setup.sh
+	@touch $@
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: setup
+	@$(BIN)/python -m bench
+
+# Pins every dependency with its hashes.
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+		--prerelease=if-necessary-or-explicit --generate-hashes --no-header -q -o $(LOCK)
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,1 @@
+"""What an agent can measure: one module per backend, behind the small interface in `interface`."""

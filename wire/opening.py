@@ -1,0 +1,229 @@
+"""Opening: bytes become a batch again, or an error that names the field.
+
+Nothing is coerced: a number in a string, a fraction, a negative counter or a column of another length is refused.
+Keys that this version does not know are ignored; they stay in the signed bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from uuid import UUID
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from wire.batch import BIG_COLUMNS, COLUMNS, SCHEMA, Batch, DeviceRecord, Event, Readings
+from wire.errors import Malformed, Unauthentic
+from wire.rfc3339 import parse_ns
+from wire.seal import Sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_FLOP = 2**128 - 1
+MAX_COUNTER = 2**63 - 1
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+ShortName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Counter = Annotated[int, Field(ge=0, le=MAX_COUNTER)]
+Decimal = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,38})$")]
+Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class _Columns(_Body):
+    at_ns: list[Counter]
+    run: list[Name]
+    purpose: list[ShortName]
+    device: list[Name]
+    basis: list[Literal["hardware", "architecture"]]
+    method: list[ShortName]
+    dtype: list[ShortName]
+    attribution: list[Literal["exact", "split", "low"]]
+    flop: list[Decimal | None] | None = None
+    flop_low: list[Decimal]
+    flop_high: list[Decimal]
+    int_op: list[Decimal | None] | None = None
+    sm_cycles: list[Counter | None] | None = None
+    tensor_cycles: list[Counter | None] | None = None
+    hmma_cycles: list[Counter | None] | None = None
+    imma_cycles: list[Counter | None] | None = None
+    dmma_cycles: list[Counter | None] | None = None
+    dfma_cycles: list[Counter | None] | None = None
+    fp64_cycles: list[Counter | None] | None = None
+    fp32_cycles: list[Counter | None] | None = None
+    fp16_cycles: list[Counter | None] | None = None
+    int_cycles: list[Counter | None] | None = None
+    busy_ns: list[Counter | None] | None = None
+    observed_ns: list[Counter | None] | None = None
+    gap_ns: list[Counter | None] | None = None
+    energy_mj: list[Counter | None] | None = None
+    tokens: list[Counter | None] | None = None
+
+
+class _Device(_Body):
+    id: Name
+    kind: Literal["gpu", "mig", "cpu", "reporter"]
+    name: Name
+    accelerator: Name | None
+    units: Counter | None
+    clock_max_mhz: Counter | None
+    parent: Name | None
+    driver: Name | None
+    method: ShortName
+    flop_per_s_max: Decimal | None
+
+
+class _Event(_Body):
+    kind: ShortName
+    at_ns: Counter
+    device: Name | None = None
+    run: Name | None = None
+    detail: dict[ShortName, str | int | None] = {}
+
+
+class _BatchBody(_Body):
+    # `schema` shadows a method of BaseModel, hence the alias.
+    version: Literal["flopledger.batch/1"] = Field(alias="schema")
+    cluster: Name
+    node: Name
+    agent: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
+    chain: Annotated[str, StringConstraints(min_length=36, max_length=36)]
+    incarnation: Annotated[str, StringConstraints(min_length=36, max_length=36)]
+    seq: Counter
+    prev: Hash | None
+    sealed_at: Annotated[str, StringConstraints(max_length=40)]
+    rates: ShortName
+    devices: list[_Device] = []
+    events: list[_Event] = []
+    readings: _Columns
+
+
+def from_headers(body: bytes, headers: Iterable[tuple[str, bytes]]) -> Sealed:
+    """A message of a source as a sealed batch; raises `Unauthentic` when a header is missing."""
+    held = dict(headers)
+    try:
+        return Sealed(body, held["sha256"], held["key_id"].decode(), held["signature"], held["schema"].decode())
+    except KeyError as error:
+        raise Unauthentic("header is missing", str(error.args[0])) from error
+    except UnicodeDecodeError as error:
+        raise Unauthentic("not UTF-8", "headers") from error
+
+
+def open_batch(sealed: Sealed) -> Batch:
+    """Check hash and signature, then the schema; raises `Unauthentic` or `Malformed`."""
+    authenticate(sealed)
+    return decode(sealed)
+
+
+def authenticate(sealed: Sealed) -> None:
+    """The bytes are those that were hashed and signed by `key_id`; raises `Unauthentic`."""
+    if len(sealed.body) > MAX_BODY_BYTES:
+        raise Unauthentic(f"{len(sealed.body)} bytes, more than {MAX_BODY_BYTES}", "body")
+    if hashlib.sha256(sealed.body).digest() != sealed.sha256:
+        raise Unauthentic("does not fit the bytes", "sha256")
+    try:
+        public_key(sealed.key_id).verify(sealed.signature, sealed.body)
+    except InvalidSignature as error:
+        raise Unauthentic("does not fit the bytes", "signature") from error
+
+
+def public_key(name: str) -> Ed25519PublicKey:
+    """The key behind an agent's name; raises `Unauthentic` for a name that is none."""
+    try:
+        raw = base64.b64decode(name + "=", altchars=b"-_", validate=True)
+        # The last character holds spare bits: without this check four names would mean one key.
+        if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != name:
+            raise Unauthentic("not the canonical name of a key", "key_id")
+        return Ed25519PublicKey.from_public_bytes(raw)
+    except (ValueError, binascii.Error) as error:
+        raise Unauthentic("not the base64url of an Ed25519 key", "key_id") from error
+
+
+def decode(sealed: Sealed) -> Batch:
+    """The batch in bytes that are known to be authentic; raises `Malformed`."""
+    if sealed.schema != SCHEMA:
+        raise Malformed(f"{sealed.schema[:64]!r} is not {SCHEMA!r}", "schema")
+    try:
+        body = _BatchBody.model_validate_json(sealed.body)
+    except ValidationError as error:
+        raise _malformed(error) from error
+    if body.agent != sealed.key_id:
+        raise Malformed("not the key that signed", "agent")
+    if (body.seq == 0) != (body.prev is None):
+        raise Malformed("missing, or present on the first of a chain", "prev")
+    return Batch(
+        cluster=body.cluster,
+        node=body.node,
+        agent=body.agent,
+        chain=_uuid(body.chain, "chain"),
+        incarnation=_uuid(body.incarnation, "incarnation"),
+        seq=body.seq,
+        prev=body.prev,
+        sealed_at_ns=_instant(body.sealed_at),
+        rates=body.rates,
+        readings=_readings(body.readings),
+        devices=tuple(_device(device) for device in body.devices),
+        events=tuple(Event(e.kind, e.at_ns, e.device, e.run, e.detail) for e in body.events),
+    )
+
+
+def _readings(body: _Columns) -> Readings:
+    length = len(body.at_ns)
+    columns: dict[str, tuple[Any, ...]] = {}
+    for name in COLUMNS:
+        values: list[Any] | None = getattr(body, name)
+        if values is None:
+            columns[name] = (None,) * length
+            continue
+        if len(values) != length:
+            raise Malformed(f"{len(values)} values where at_ns has {length}", f"readings.{name}")
+        columns[name] = _big(values, f"readings.{name}") if name in BIG_COLUMNS else tuple(values)
+    for row, (flop, low, high) in enumerate(
+        zip(columns["flop"], columns["flop_low"], columns["flop_high"], strict=True)
+    ):
+        if not low <= (low if flop is None else flop) <= high:
+            raise Malformed("flop_low ≤ flop ≤ flop_high does not hold", f"readings.flop[{row}]")
+    return Readings(columns)
+
+
+def _big(values: list[str | None], field: str) -> tuple[int | None, ...]:
+    numbers = tuple(None if value is None else int(value) for value in values)
+    if any(number is not None and number > MAX_FLOP for number in numbers):
+        raise Malformed("past 2^128", field)
+    return numbers
+
+
+def _device(body: _Device) -> DeviceRecord:
+    flop_per_s_max = None if body.flop_per_s_max is None else int(body.flop_per_s_max)
+    return DeviceRecord(**{**body.model_dump(), "flop_per_s_max": flop_per_s_max})
+
+
+def _uuid(text: str, field: str) -> UUID:
+    try:
+        value = UUID(text)
+    except ValueError as error:
+        raise Malformed("not a UUID", field) from error
+    if str(value) != text:
+        raise Malformed("not the canonical form of a UUID", field)
+    return value
+
+
+def _instant(text: str) -> int:
+    try:
+        return parse_ns(text)
+    except ValueError as error:
+        raise Malformed(str(error), "sealed_at") from error
+
+
+def _malformed(error: ValidationError) -> Malformed:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return Malformed(first["msg"], ".".join(str(part) for part in first["loc"]) or "body")

@@ -1,0 +1,95 @@
+"""Sealing: a batch becomes bytes once, and those bytes are hashed and signed.
+
+The signature covers the exact bytes, so there is no canonical form to agree on and nothing is ever re-encoded: an
+auditor checks what was stored, with any Ed25519 tool, and reads it with jq.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from wire.batch import BIG_COLUMNS, COLUMNS, REQUIRED_COLUMNS, SCHEMA, Batch, Readings
+from wire.rfc3339 import format_ns
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A batch as it travels: the bytes, and what is needed to trust them."""
+
+    body: bytes
+    sha256: bytes
+    key_id: str
+    signature: bytes
+    schema: str = SCHEMA
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """The Kafka headers that go beside `body`."""
+        return [
+            ("schema", self.schema.encode()),
+            ("key_id", self.key_id.encode()),
+            ("sha256", self.sha256),
+            ("signature", self.signature),
+        ]
+
+
+def key_id(public_key: Ed25519PublicKey) -> str:
+    """An agent's name: its raw public key in base64url, 43 characters without padding."""
+    return base64.urlsafe_b64encode(public_key.public_bytes(Encoding.Raw, PublicFormat.Raw)).rstrip(b"=").decode()
+
+
+def seal(batch: Batch, key: Ed25519PrivateKey) -> Sealed:
+    """Encode `batch` and sign the bytes. `batch.agent` must be the name of `key`."""
+    return sign(encode(batch), key, batch.agent)
+
+
+def sign(body: bytes, key: Ed25519PrivateKey, name: str, schema: str = SCHEMA) -> Sealed:
+    """Hash and sign bytes that are already encoded."""
+    return Sealed(body, hashlib.sha256(body).digest(), name, key.sign(body), schema)
+
+
+def encode(batch: Batch) -> bytes:
+    """UTF-8 JSON with one array per column; columns that hold no value are left out."""
+    return orjson.dumps(
+        {
+            "schema": SCHEMA,
+            "cluster": batch.cluster,
+            "node": batch.node,
+            "agent": batch.agent,
+            "chain": str(batch.chain),
+            "incarnation": str(batch.incarnation),
+            "seq": batch.seq,
+            "prev": batch.prev,
+            "sealed_at": format_ns(batch.sealed_at_ns),
+            "rates": batch.rates,
+            "devices": [_decimal(asdict(device), "flop_per_s_max") for device in batch.devices],
+            "events": [asdict(event) for event in batch.events],
+            "readings": _columns(batch.readings),
+        }
+    )
+
+
+def _columns(readings: Readings) -> dict[str, list[Any]]:
+    encoded: dict[str, list[Any]] = {}
+    for name in COLUMNS:
+        values = readings.columns[name]
+        if name not in REQUIRED_COLUMNS and all(value is None for value in values):
+            continue
+        encoded[name] = (
+            [None if value is None else str(value) for value in values] if name in BIG_COLUMNS else list(values)
+        )
+    return encoded
+
+
+def _decimal(record: dict[str, Any], name: str) -> dict[str, Any]:
+    if record[name] is not None:
+        record[name] = str(record[name])
+    return record
