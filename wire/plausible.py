@@ -5,6 +5,7 @@ Such a batch is evidence all the same: it is stored with its reason, kept out of
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from wire.batch import COUNTER_COLUMNS, KEY_COLUMNS
@@ -32,7 +33,7 @@ def _from_the_future(batch: Batch, now_ns: int) -> str | None:
 def _goes_back(readings: Readings) -> str | None:
     columns = readings.columns
     at_ns = columns["at_ns"]
-    if any(earlier > later for earlier, later in zip(at_ns, at_ns[1:], strict=False)):
+    if any(earlier > later for earlier, later in itertools.pairwise(at_ns)):
         return "readings.at_ns: goes back"
     keys = list(zip(*(columns[name] for name in KEY_COLUMNS), strict=True))
     if len(set(keys)) == len(keys):

@@ -1,0 +1,1 @@
+"""Where batches come from: one module per source, behind the small interface in `interface`."""
