@@ -9,9 +9,12 @@ Wikichip's per-core figures), the clock from the kernel's `cpuinfo_max_freq`. A 
 
 from __future__ import annotations
 
-from collections.abc import Set
+from typing import TYPE_CHECKING
 
 from compute.precision import Dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Set
 
 CLOCK_CEILING_MHZ = 6_200
 """The highest turbo clock of any server or desktop part so far (Intel Core i9-14900KS, 6.2 GHz)."""

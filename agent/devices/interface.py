@@ -102,7 +102,7 @@ class Delta:
     to_ns: int
     method: Method
     observed_ns: int
-    cycles: Cycles = Cycles()
+    cycles: Cycles = field(default_factory=Cycles)
     busy_ns: int | None = None
     energy_mj: int | None = None
     clock_mhz: tuple[int, int, int] | None = None
