@@ -117,7 +117,7 @@ class DeviceRecord:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened on the node and that the numbers alone do not show: a start, a gap, a reset, a thinning."""
+    """Something that happened on the node and that the numbers alone do not show: a start, a gap, a reset."""
 
     kind: str
     at_ns: int
