@@ -37,11 +37,15 @@ class Accelerator:
     source: str
 
     @property
+    def flop_per_cycle_max(self) -> int:
+        """The most one SM can do in one cycle: the fastest format, both pipes."""
+        floating = [rate for dtype, rate in self.tensor.items() if dtype is not Dtype.INT8]
+        return max(floating) + max(self.vector.values())
+
+    @property
     def flop_per_s_max(self) -> int:
         """The most the silicon can do per second: all SMs at the highest clock, the fastest format, both pipes."""
-        floating = [rate for dtype, rate in self.tensor.items() if dtype is not Dtype.INT8]
-        per_cycle = max(floating) + max(self.vector.values())
-        return per_cycle * self.sm_count * self.clock_max_mhz * 1_000_000
+        return self.flop_per_cycle_max * self.sm_count * self.clock_max_mhz * 1_000_000
 
     @property
     def training_dtype(self) -> Dtype:
@@ -55,6 +59,22 @@ def table() -> Mapping[str, Accelerator]:
     text = (files("compute") / "data" / "accelerators.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     return {row["name"]: _accelerator(row) for row in rows if row["sm_count"] and row["clock_tensor_mhz"]}
+
+
+def flop_per_s_ceiling(accelerator: Accelerator | None, units: int | None, clock_mhz: int | None) -> int | None:
+    """The most that `units` SMs can do per second, for a whole GPU, a part of one, or one that no row describes.
+
+    `clock_mhz` is the highest clock that the driver states; it can be below what the silicon reaches, so the table's
+    counts when it is higher. A device without a row is taken for the fastest SM of the table: a bound, never a guess.
+    None when that leaves anything open.
+    """
+    if accelerator is not None:
+        sm_count = units or accelerator.sm_count
+        clock = max(accelerator.clock_max_mhz, clock_mhz or 0)
+        return accelerator.flop_per_cycle_max * sm_count * clock * 1_000_000
+    if units is None or clock_mhz is None:
+        return None
+    return max(known.flop_per_cycle_max for known in table().values()) * units * clock_mhz * 1_000_000
 
 
 def _accelerator(row: Mapping[str, str]) -> Accelerator:

@@ -29,7 +29,10 @@ class Transformer:
 
     @property
     def parameters(self) -> int:
-        """Weights that are multiplied with: attention (4 d²), feed-forward (2 d f) per layer, and the output layer."""
+        """Weights that are multiplied with: attention (4 d²), feed-forward (2 d f) per layer, and the output layer.
+
+        Embeddings are looked up, and norms scale element by element: neither is a product.
+        """
         per_layer = 4 * self.width**2 + 2 * self.width * self.feed_forward
         return self.layers * per_layer + self.width * self.vocabulary
 
@@ -44,5 +47,10 @@ class Transformer:
         return weights + scores
 
     def training_flop(self, sequences: int) -> int:
-        """One step, forward and backward: each product of the forward pass needs two of its size on the way back."""
+        """Matrix-product FLOP of one step, forward and backward, without recomputation.
+
+        Each product of the forward pass needs two of its own size on the way back, one per factor. None is spared: the
+        first layer's input has a gradient too, since the embeddings are learned. Exactly what
+        `standalone/training_loop.py` executes; how many heads share the width makes no difference.
+        """
         return 3 * self.forward_flop(sequences)

@@ -51,26 +51,35 @@ def executed(accelerator: Accelerator, cycles: Cycles, dtype: Dtype, margin_ppm:
     """
     if cycles.tensor is None:
         raise ValueError("tensor cycles were not measured")
-    integer = cycles.imma or 0
-    double = (cycles.dmma or 0) + (cycles.dfma or 0)
-    matrix = max(cycles.tensor - integer - double, 0)
+    integer = min(cycles.imma or 0, cycles.tensor)
+    # Two counters for double precision that together pass the pipe's own count are counting the same cycles.
+    double = min((cycles.dmma or 0) + (cycles.dfma or 0), cycles.tensor - integer)
+    matrix = cycles.tensor - integer - double
     double_flop = double * accelerator.tensor.get(Dtype.FP64, 0)
     slow, point, fast = _rates(accelerator, dtype)
-    vector = sum(
-        (active or 0) * accelerator.vector.get(vector_dtype, 0)
-        for active, vector_dtype in (
-            (cycles.fp64, Dtype.FP64),
-            (cycles.fp32, Dtype.FP32),
-            (cycles.fp16, Dtype.FP16),
-        )
-    )
+    vector = 0
+    for active, vector_dtype in ((cycles.fp64, Dtype.FP64), (cycles.fp32, Dtype.FP32), (cycles.fp16, Dtype.FP16)):
+        if active:
+            vector += active * accelerator.vector.get(vector_dtype, 0)
     flop = Estimate(
         flop=matrix * point + double_flop,
         low=(matrix * slow + double_flop) * (PPM - margin_ppm) // PPM,
-        high=-(-(matrix * fast + double_flop) * (PPM + margin_ppm) // PPM) + vector,
+        high=-(-(matrix * fast + double_flop + vector) * (PPM + margin_ppm) // PPM),
     )
     int_op = None if cycles.imma is None else cycles.imma * accelerator.tensor.get(Dtype.INT8, 0)
     return Executed(flop, int_op)
+
+
+def clock_margin_ppm(clock_mhz: tuple[int, int, int] | None) -> int:
+    """How far cycles made from a sampled clock can be off because it moved, parts per million on either side.
+
+    `clock_mhz` is (lowest, mean, highest) as sampled. The true mean lies between the extremes, so this is added to the
+    allowance of a method that samples the clock; cycle counters need none of it.
+    """
+    if clock_mhz is None:
+        return 0
+    lowest, mean, highest = clock_mhz
+    return -(-max(highest - mean, mean - lowest) * PPM // max(mean, 1))
 
 
 def _rates(accelerator: Accelerator, dtype: Dtype) -> tuple[int, int, int]:
