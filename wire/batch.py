@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,8 +15,7 @@ UNATTRIBUTED = "unattributed"
 """The run of device time that belongs to no known run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """The values of one meter at one instant. Every counter only grows within an incarnation; None is not measured.
 
     `flop*` are floating-point operations, `int_op` integer ones. Cycles are summed over SMs: `sm_cycles` elapsed,
@@ -52,7 +51,7 @@ class Reading:
     tokens: int | None = None
 
 
-COLUMNS = tuple(f.name for f in fields(Reading))
+COLUMNS = Reading._fields
 KEY_COLUMNS = COLUMNS[1:8]
 """What, with the incarnation, names a meter."""
 BIG_COLUMNS = ("flop", "flop_low", "flop_high", "int_op")
@@ -74,9 +73,8 @@ class Readings:
     @classmethod
     def from_rows(cls, rows: Iterable[Reading]) -> Readings:
         """The same readings, turned on their side."""
-        table = [tuple(getattr(row, name) for name in COLUMNS) for row in rows]
-        by_column: Iterable[Sequence[Any]] = zip(*table, strict=True) if table else [()] * len(COLUMNS)
-        return cls({name: tuple(values) for name, values in zip(COLUMNS, by_column, strict=True)})
+        by_column = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
+        return cls(dict(zip(COLUMNS, by_column, strict=True)))
 
     def rows(self) -> Iterator[Reading]:
         """One `Reading` after the other."""

@@ -17,6 +17,12 @@ class WireError(Exception):
         self.field = field
 
 
+class KeyFileError(Exception):
+    """A key file cannot be read or made; the message says what to do."""
+
+    exit_code = 2
+
+
 class Unauthentic(WireError):
     """The hash or the signature does not fit the bytes, or the headers are incomplete."""
 
