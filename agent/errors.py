@@ -13,9 +13,13 @@ AgentError
 class AgentError(Exception):
     """Base of everything the agent raises on purpose; the message says what and what to do."""
 
+    exit_code = 2
+
 
 class Retry(AgentError):
     """The same call may work later."""
+
+    exit_code = 3
 
 
 class OutboxFull(Retry):

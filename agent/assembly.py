@@ -1,0 +1,129 @@
+"""An agent put together from settings: its backends, its sources of run identities, its outbox and its receiver."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from agent.attribution.environment import Environment
+from agent.devices.cpu import CpuBackend, read_environ
+from agent.errors import Fatal
+from agent.identity import AgentIdentity
+from agent.main import Agent
+from agent.node_lock import default_path, lock_node
+from agent.outbox import Outbox
+from agent.reports.book import ReportBook
+from agent.reports.receiver import Receiver
+from agent.telemetry import start_telemetry
+from wire.keys import load_or_create_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.attribution.interface import IdentitySource
+    from agent.devices.interface import Backend
+    from agent.devices.simulated.backend import SimulatedBackend
+    from cli.settings import Settings
+
+KEY_FILE = "agent.key"
+OUTBOX_FILE = "outbox.db"
+
+
+class AgentService:
+    """One node's agent, with the loop that drives it. Use as a context: everything is let go at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = ExitStack()
+        try:
+            self._assemble()
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _assemble(self) -> None:
+        settings, stack = self._settings, self._stack
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        if not set(settings.backends) <= {"simulated", "replay"}:
+            stack.enter_context(lock_node(settings.node_lock or default_path()))
+        identity = AgentIdentity(settings.cluster, settings.node, load_or_create_key(settings.data_dir / KEY_FILE))
+        self.outbox = Outbox(settings.data_dir / OUTBOX_FILE, settings.outbox_max_bytes)
+        stack.callback(self.outbox.close)
+        backends, sources = make_backends(settings, time.time_ns)
+        for backend in backends:
+            stack.callback(backend.close)
+        reports = ReportBook(settings.node, time.time_ns)
+        self.agent = Agent(identity, backends, sources, reports, self.outbox, time.time_ns)
+        receiver = Receiver(reports, settings.otlp_host, settings.otlp_port, _token(settings))
+        receiver.start()
+        self.otlp_port = receiver.port
+        stack.callback(receiver.close)
+        stack.callback(start_telemetry(self.agent, self.outbox, settings.metrics_port))
+
+    def run(self, wait: Callable[[float], bool]) -> None:
+        """Sample and seal on time until `wait`, which pauses for so many seconds, says to stop; then seal once more."""
+        settings = self._settings
+        seal_at_s = time.monotonic() + settings.seal_every_s
+        while True:
+            started_s = time.monotonic()
+            self.agent.tick()
+            if started_s >= seal_at_s:
+                self.agent.seal()
+                seal_at_s = started_s + settings.seal_every_s
+            if wait(max(settings.sample_every_s - (time.monotonic() - started_s), 0.001)):
+                break
+        self.agent.tick()
+        self.agent.seal()
+
+    def __enter__(self) -> AgentService:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+def make_backends(settings: Settings, now_ns: Callable[[], int]) -> tuple[list[Backend], list[IdentitySource]]:
+    """What the settings name, each backend loaded only when it is used; raises `Fatal` when one cannot be."""
+    real = Environment(read_environ)
+    backends: list[Backend] = []
+    sources: list[IdentitySource] = []
+    for name in settings.backends:
+        if name == "simulated":
+            simulated = _simulated(settings, now_ns)
+            backends.append(simulated)
+            sources.append(Environment(simulated.environ))
+            continue
+        backends.append(_real(name, settings, real, now_ns))
+        if real not in sources:
+            sources.append(real)
+    return backends, sources
+
+
+def _real(name: str, settings: Settings, identities: Environment, now_ns: Callable[[], int]) -> Backend:
+    if name == "cpu":
+        return CpuBackend(lambda process: identities.identify(process) is not None, now_ns)
+    if settings.trace is None:
+        raise Fatal("the replay backend plays a recorded trace: name it with FLOPLEDGER_TRACE")
+    from agent.devices.replay import ReplayBackend
+
+    return ReplayBackend(settings.trace, now_ns)
+
+
+def _simulated(settings: Settings, now_ns: Callable[[], int]) -> SimulatedBackend:
+    from agent.devices.simulated.backend import SimulatedBackend
+    from agent.devices.simulated.fleet import Fleet
+    from agent.devices.simulated.scenario_file import load
+
+    if settings.scenario is None:
+        raise Fatal("the simulated backend plays a scenario: name its file with FLOPLEDGER_SCENARIO")
+    return SimulatedBackend(Fleet(load(settings.scenario)), settings.scenario_node, now_ns)
+
+
+def _token(settings: Settings) -> str | None:
+    if settings.otlp_token_file is None:
+        return None
+    try:
+        return settings.otlp_token_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Fatal(f"FLOPLEDGER_OTLP_TOKEN_FILE: {settings.otlp_token_file}: {error.strerror}") from error

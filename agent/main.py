@@ -1,0 +1,223 @@
+"""The agent's main flow: sample → attribute → count → seal → store; a shipper or the collector takes it from there."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from agent import baseline
+from agent.attribution.share import shares
+from agent.booking import book_delta, book_gap, book_report
+from agent.counters import Counters
+from agent.errors import OutboxFull, Retry, SkipDevice
+from compute.accelerators import VERSION
+from wire.batch import Batch, DeviceRecord, Event, Readings
+from wire.seal import seal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agent.attribution.interface import IdentitySource, RunIdentity
+    from agent.devices.interface import Backend, Device, ProcessKey, Snapshot
+    from agent.identity import AgentIdentity
+    from agent.outbox import Outbox
+    from agent.reports.book import ReportBook
+
+log = logging.getLogger(__name__)
+
+INVENTORY_EVERY_TICKS = 60
+
+
+class Agent:
+    """Counts the devices of one node for one incarnation. Driven from one thread: `tick` often, `seal` now and then."""
+
+    def __init__(
+        self,
+        identity: AgentIdentity,
+        backends: Sequence[Backend],
+        sources: Sequence[IdentitySource],
+        reports: ReportBook,
+        outbox: Outbox,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._identity = identity
+        self._backends = backends
+        self._sources = sources
+        self._reports = reports
+        self._outbox = outbox
+        self._now_ns = now_ns
+        self._counters = Counters()
+        self._events: list[Event] = []
+        self._inventory: dict[str, tuple[Backend, Device]] = {}
+        self._records: tuple[DeviceRecord, ...] = ()
+        self._inventory_sealed: tuple[DeviceRecord, ...] = ()
+        self._silent: dict[str, str] = {}
+        self.ticks = 0
+        stored = outbox.baseline() or {"snapshots": {}, "reports": None, "at_ns": 0}
+        self._before: dict[str, Snapshot] = baseline.decode(stored["snapshots"])
+        self._last_ns: int = stored["at_ns"]
+        if stored["reports"] is not None:
+            reports.restore(stored["reports"])
+        self._event("start", detail={"resumed": int(bool(self._before))})
+
+    @property
+    def devices(self) -> list[Device]:
+        """What is measured now."""
+        return [device for _, device in self._inventory.values()]
+
+    @property
+    def silent_devices(self) -> int:
+        """How many devices could not be read the last time."""
+        return len(self._silent)
+
+    def tick(self) -> None:
+        """Sample every device once and count what happened since the last time."""
+        if self.ticks % INVENTORY_EVERY_TICKS == 0:
+            self._take_inventory()
+        self.ticks += 1
+        for backend, device in list(self._inventory.values()):
+            try:
+                self._sample(backend, device)
+            except (SkipDevice, Retry) as error:
+                self._fell_silent(device.id, str(error))
+
+    def seal(self) -> bool:
+        """Seal what moved since the last batch and store it; False when there was nothing, or no room for it."""
+        reported, report_state = self._reports.take()
+        now_ns = self._time()
+        for report in reported:
+            book_report(self._counters, report, now_ns)
+        readings = self._counters.moved()
+        inventory = self._records
+        fresh = inventory if inventory != self._inventory_sealed else ()
+        if not (readings or self._events or fresh):
+            return False
+        try:
+            self._store(readings, fresh, now_ns, report_state)
+        except OutboxFull as error:
+            log.warning("%s", error)
+            return False
+        self._counters.sealed()
+        self._events.clear()
+        self._inventory_sealed = inventory
+        return True
+
+    def _sample(self, backend: Backend, device: Device) -> None:
+        after = backend.snapshot(device)
+        before = self._before.get(device.id)
+        if self._silent.pop(device.id, None) is not None:
+            self._event("device-back", device=device.id)
+        if before is None:
+            self._before[device.id] = after
+            return
+        if before.epoch != after.epoch or (before.handle is None and not before.resumable):
+            # No counter reaches across: what happened in between is known only by its bounds.
+            self._gap("reset" if before.epoch != after.epoch else "gap", device, before, after)
+            return
+        try:
+            delta = backend.delta(before, after)
+        except SkipDevice as error:
+            log.warning("%s", error)
+            self._gap("reset", device, before, after)
+            return
+        if delta is not None:
+            self._before[device.id] = after
+            split = shares(delta, before.processes, after.processes, self._identify)
+            book_delta(self._counters, device, delta, split, self._time())
+
+    def _gap(self, kind: str, device: Device, before: Snapshot, after: Snapshot) -> None:
+        self._event(kind, device=device.id)
+        self._before[device.id] = after
+        book_gap(self._counters, device, before, after, self._identify, self._time())
+
+    def _store(self, readings: list[Any], inventory: tuple[DeviceRecord, ...], now_ns: int, reports: Any) -> None:
+        size_guess = 512 * (len(readings) + len(inventory) + len(self._events) + 2)
+        thinned = self._outbox.plan_thinning(size_guess)
+        gone = [
+            Event("thinned", now_ns, detail={"first_seq": t.first_seq, "last_seq": t.last_seq, "sha256": t.last_sha256})
+            for t in thinned
+        ]
+        identity = self._identity
+        seq = self._outbox.next_seq
+        batch = Batch(
+            cluster=identity.cluster,
+            node=identity.node,
+            agent=identity.name,
+            chain=self._outbox.chain,
+            incarnation=identity.incarnation,
+            seq=seq,
+            prev=self._outbox.head,
+            sealed_at_ns=now_ns,
+            rates=VERSION,
+            readings=Readings.from_rows(readings),
+            devices=inventory,
+            events=(*self._events, *gone),
+        )
+        self._outbox.store(
+            seq,
+            seal(batch, identity.key),
+            meters=[(r.run, r.purpose, r.device, r.basis, r.method, r.dtype, r.attribution) for r in readings],
+            incarnation=str(identity.incarnation),
+            baseline={"snapshots": baseline.encode(self._before.values()), "reports": reports, "at_ns": now_ns},
+            thinned=thinned,
+            keep=bool(inventory or batch.events),
+        )
+
+    def _take_inventory(self) -> None:
+        found: dict[str, tuple[Backend, Device]] = {}
+        for backend in self._backends:
+            try:
+                found.update({device.id: (backend, device) for device in backend.devices()})
+            except Retry as error:
+                log.warning("%s: %s", backend.name, error)
+                found.update({name: held for name, held in self._inventory.items() if held[0] is backend})
+        self._inventory = found
+        self._records = tuple(_record(backend, device) for backend, device in found.values())
+
+    def _identify(self, process: ProcessKey) -> RunIdentity | None:
+        for source in self._sources:
+            run = source.identify(process)
+            if run is not None:
+                return run
+        return None
+
+    def _fell_silent(self, device: str, reason: str) -> None:
+        if device not in self._silent:
+            log.warning("%s", reason)
+            self._event("device-silent", device=device, detail={"reason": reason})
+        self._silent[device] = reason
+
+    def _event(self, kind: str, device: str | None = None, detail: dict[str, str | int | None] | None = None) -> None:
+        self._events.append(Event(kind, self._time(), device, None, detail or {}))
+
+    def _time(self) -> int:
+        """The clock, held still while it runs behind what was already said: readings never go back in time."""
+        now_ns = self._now_ns()
+        if now_ns < self._last_ns:
+            if now_ns < self._last_ns - 1_000_000_000 and "clock" not in self._silent:
+                log.warning(
+                    "the clock went back by %.1f s: time stands still until it catches up",
+                    (self._last_ns - now_ns) / 1e9,
+                )
+                self._silent["clock"] = "went back"
+                self._event("clock-back", detail={"by_ns": self._last_ns - now_ns})
+            return self._last_ns
+        self._silent.pop("clock", None)
+        self._last_ns = now_ns
+        return now_ns
+
+
+def _record(backend: Backend, device: Device) -> DeviceRecord:
+    best = next((way.method.value for way in backend.capabilities(device) if way.available), "unobserved")
+    return DeviceRecord(
+        device.id,
+        device.kind,
+        device.name,
+        device.accelerator,
+        device.units,
+        device.clock_max_mhz,
+        device.parent,
+        device.driver,
+        best,
+        device.flop_per_s_max,
+    )
