@@ -1,0 +1,118 @@
+"""What commands print: a table for people, JSON or CSV for programs; large numbers as 3.8 × 10²⁵."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from rich.console import Console
+from rich.table import Table
+
+from wire.rfc3339 import format_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_BIG = 10**6
+
+
+class Format(StrEnum):
+    """How to print."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def emit(noun: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: Format) -> None:
+    """Print `rows` under `noun`; JSON is one object with the list in it, FLOP as decimal strings."""
+    if form is Format.JSON:
+        print_json({noun: [{name: row.get(name) for name in columns} for row in rows]})
+    elif form is Format.CSV:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(["" if row.get(name) is None else plain(name, row[name]) for name in columns] for row in rows)
+        sys.stdout.write(text.getvalue())
+    else:
+        console().print(table(rows, columns))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where tables go. Not cut to eighty columns when the output is no terminal."""
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal:
+        made = Console(stderr=stderr, highlight=False, width=160)
+    return made
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str | None = None) -> Table:
+    """A table for people: numbers to the right, unknown as a dash."""
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for name in columns:
+        numeric = any(isinstance(row.get(name), int | float) for row in rows)
+        made.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+    for row in rows:
+        made.add_row(*(human(name, row.get(name)) for name in columns))
+    return made
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(_jsonable("", value), ensure_ascii=False, indent=2) + "\n")
+
+
+def scientific(number: int, digits: int = 2) -> str:
+    """`38000000000000000000000000` as `3.8 × 10²⁵`, rounded half to even, exact until the last step."""
+    mantissa, _, exponent = f"{Decimal(number):.{digits - 1}e}".partition("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+
+
+def human(name: str, value: Any) -> str:
+    """A cell of a table."""
+    if value is None:
+        return "–"
+    if isinstance(value, int) and value >= _BIG and not name.endswith("_index"):
+        return scientific(value, 3)
+    if isinstance(value, bool):
+        return ("no", "yes")[value]
+    if isinstance(value, float):
+        return f"{value:.1%}" if name.endswith(("share", "coverage")) else f"{value:.3g}"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def plain(name: str, value: Any) -> Any:
+    """A value for programs: FLOP as decimal strings, times as RFC 3339 in UTC."""
+    if isinstance(value, datetime):
+        value = value if value.tzinfo else value.replace(tzinfo=UTC)
+        micros = int((value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 1_000_000 + value.microsecond
+        return format_ns(micros * 1_000)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, int) and not isinstance(value, bool) and (_is_flop(name) or abs(value) >= 1 << 53):
+        return str(value)
+    return value
+
+
+def _is_flop(name: str) -> bool:
+    return name == "flop" or name.startswith("flop_") or name.endswith(("_flop", "_flop_low", "_flop_high"))
+
+
+def _jsonable(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _jsonable(key, item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(name, item) for item in value]
+    return plain(name, value)

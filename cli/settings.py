@@ -1,0 +1,109 @@
+"""Settings: defaults, then a TOML file, then environment variables with the prefix `FLOPLEDGER_`.
+
+The file is `FLOPLEDGER_CONFIG`, or `flopledger.toml` in the data directory. A name that is no setting is an error with
+the nearest one in it, so that a typo never runs on a default in silence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import socket
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from cli.exits import Misconfigured
+
+PREFIX = "FLOPLEDGER_"
+
+RUN_VARIABLES = frozenset({"RUN_ID", "MODEL_ID", "PURPOSE", "DTYPE"})
+"""Names with our prefix that describe a run, not this program; see `agent.attribution.environment`."""
+
+
+def default_data_dir() -> Path:
+    """`~/.local/share/flopledger`."""
+    return Path.home() / ".local" / "share" / "flopledger"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Durations are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    data_dir: Path = Field(default_factory=default_data_dir, description="outbox, keys, ledger and socket")
+    cluster: str = Field("local", min_length=1, max_length=512, description="name of the cluster, part of every batch")
+    node: str = Field(default_factory=socket.gethostname, min_length=1, max_length=512, description="name of this node")
+    node_lock: Path | None = Field(None, description="file that one agent per node holds; default in /run/lock")
+
+    backends: tuple[Literal["cpu", "nvml", "dcgm", "simulated", "replay"], ...] = Field(
+        ("cpu",), min_length=1, description="how devices are measured, as a JSON list"
+    )
+    scenario: Path | None = Field(None, description="TOML file of the simulated backend")
+    scenario_node: Annotated[int, Field(ge=0)] = Field(0, description="which node of the scenario this is")
+    trace: Path | None = Field(None, description="recorded trace of the replay backend")
+    sample_every_s: Annotated[float, Field(gt=0, le=60)] = Field(1.0, description="seconds between samples")
+    seal_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(10.0, description="seconds between batches")
+    outbox_max_bytes: Annotated[int, Field(ge=1 << 16)] = Field(1 << 30, description="bound of the outbox")
+
+    otlp_host: str = Field("127.0.0.1", description="where training loops report to")
+    otlp_port: Annotated[int, Field(ge=0, le=65535)] = Field(4319, description="0 picks a free port")
+    otlp_token_file: Path | None = Field(None, description="file with the bearer token that reports must carry")
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="Prometheus port of the agent; 0 is off")
+
+    assess_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(5.0, description="seconds between assessments")
+
+
+def load(overrides: dict[str, Any] | None = None) -> Settings:
+    """Settings from the file and the environment; raises `Misconfigured` with one line per mistake."""
+    _refuse_unknown_variables()
+    try:
+        # The environment outranks the file: what it sets is taken out of the file's values first.
+        values = {**_from_file(), **(overrides or {})}
+        in_environment = {name for name in Settings.model_fields if PREFIX + name.upper() in os.environ}
+        kept = {
+            name: value for name, value in values.items() if name not in in_environment or name in (overrides or {})
+        }
+        return Settings(**kept)
+    except ValidationError as error:
+        raise Misconfigured("\n".join(_sentence(detail) for detail in error.errors(include_url=False))) from error
+    except SettingsError as error:
+        raise Misconfigured(f"{error}: lists and tables are written as JSON, such as '[\"cpu\"]'") from error
+
+
+def _from_file() -> dict[str, Any]:
+    named = os.environ.get(PREFIX + "CONFIG")
+    data_dir = os.environ.get(PREFIX + "DATA_DIR")
+    path = Path(named) if named else (Path(data_dir) if data_dir else default_data_dir()) / "flopledger.toml"
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError as error:
+        if named:
+            raise Misconfigured(f"FLOPLEDGER_CONFIG names {path}, which does not exist") from error
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise Misconfigured(f"{path}: {error}") from error
+
+
+def _refuse_unknown_variables() -> None:
+    known = {name.upper() for name in Settings.model_fields} | {"CONFIG"}
+    for variable in os.environ:
+        name = variable.removeprefix(PREFIX)
+        # FLOPLEDGER_TEST_… belongs to the test suite.
+        if name == variable or name in known | RUN_VARIABLES or name.startswith("TEST_"):
+            continue
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
+        raise Misconfigured(f"{variable} is not a setting{hint}")
+
+
+def _sentence(detail: Any) -> str:
+    name = str(detail["loc"][0])
+    if detail["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Settings.model_fields, 1)
+        return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{name} ({PREFIX}{name.upper()}): {detail['msg']}; it is {detail['input']!r}"
