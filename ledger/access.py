@@ -1,0 +1,196 @@
+"""One ledger, one holder: others reach it through the holder's Unix socket, `ledger.sock` in the data directory.
+
+`connect` gives a command the ledger either way: opened here when nobody holds it, or by asking whoever does. The socket
+is readable by its owner alone.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ledger.errors import LedgerError, Refused, Retry
+from ledger.journal import Statement
+from ledger.ledger import Ledger
+from ledger.readonly import check
+from ledger.store import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+SOCKET = "ledger.sock"
+
+
+class Access(Protocol):
+    """What a command needs of a ledger, wherever it is open."""
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
+        """Rows of one statement that reads."""
+        ...
+
+    def append(self, statements: Sequence[Statement]) -> list[int]:
+        """Write to the journal; returns the entries' indices."""
+        ...
+
+
+@contextmanager
+def connect(data_dir: Path, now_ns: Callable[[], int]) -> Iterator[Access]:
+    """The ledger in `data_dir`, here or at its holder; raises `Held` when a holder does not answer."""
+    path = data_dir / SOCKET
+    if path.exists():
+        remote = Remote(path)
+        if remote.answers():
+            try:
+                yield remote
+            finally:
+                remote.close()
+            return
+    ledger = Ledger.open(data_dir, now_ns)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+class Remote:
+    """A ledger that another process holds."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(path)),
+            base_url="http://ledger",
+            timeout=httpx.Timeout(120, connect=2),
+        )
+
+    def answers(self) -> bool:
+        """Somebody listens; a socket left behind by a killed holder answers nobody."""
+        try:
+            return self._http.get("/health").status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
+        """Ask the holder."""
+        answer = self._ask("/query", {"sql": sql, "parameters": dict(parameters or {})})
+        return Result(tuple(answer["columns"]), [[_revived(cell) for cell in row] for row in answer["rows"]])
+
+    def append(self, statements: Sequence[Statement]) -> list[int]:
+        """Have the holder write."""
+        body = [{"kind": s.kind, "author": s.author, "data": dict(s.data)} for s in statements]
+        indices: list[int] = self._ask("/journal", {"statements": body})["indices"]
+        return indices
+
+    def close(self) -> None:
+        """Hang up."""
+        self._http.close()
+
+    def _ask(self, path: str, body: Mapping[str, Any]) -> Any:
+        try:
+            answer = self._http.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
+        except httpx.TransportError as error:
+            raise Retry(f"{self._path}: {error}") from error
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise Refused(answer.text)
+        if answer.status_code != httpx.codes.OK:
+            raise Retry(answer.text)
+        return json.loads(answer.content)
+
+
+class Holder:
+    """Serves the ledger of this process on its socket until stopped."""
+
+    def __init__(self, ledger: Ledger, data_dir: Path) -> None:
+        self._ledger = ledger
+        self._path = data_dir / SOCKET
+        routes = [
+            Route("/health", self._health),
+            Route("/query", self._query, methods=["POST"]),
+            Route("/journal", self._append, methods=["POST"]),
+        ]
+        self._server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off"))
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._listener],), name="ledger-socket", daemon=True
+        )
+
+    def start(self) -> None:
+        """Listen; a socket left behind by a killed holder goes first."""
+        self._path.unlink(missing_ok=True)
+        self._listener.bind(str(self._path))
+        # Nobody can connect before uvicorn listens, so the mode is right in time.
+        self._path.chmod(0o600)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer what was asked, then stop listening."""
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+        self._path.unlink(missing_ok=True)
+
+    async def _health(self, request: Request) -> Response:
+        del request
+        return _json({"ok": True})
+
+    async def _query(self, request: Request) -> Response:
+        asked = json.loads(await request.body())
+        return await _answer(self._answer_query, asked)
+
+    async def _append(self, request: Request) -> Response:
+        asked = json.loads(await request.body())
+        return await _answer(self._answer_append, asked)
+
+    def _answer_query(self, asked: Any) -> Any:
+        result = self._ledger.query(check(asked["sql"]), asked["parameters"])
+        return {"columns": result.columns, "rows": [[_portable(cell) for cell in row] for row in result.rows]}
+
+    def _answer_append(self, asked: Any) -> Any:
+        statements = [Statement(s["kind"], s["author"], s["data"]) for s in asked["statements"]]
+        return {"indices": self._ledger.append(statements)}
+
+
+async def _answer(work: Callable[[Any], Any], asked: Any) -> Response:
+    try:
+        return _json(await run_in_threadpool(work, asked))
+    except Retry as error:
+        return Response(str(error), httpx.codes.SERVICE_UNAVAILABLE)
+    except LedgerError as error:
+        return Response(str(error), httpx.codes.BAD_REQUEST)
+
+
+def _json(value: Any) -> Response:
+    return Response(json.dumps(value), media_type="application/json")
+
+
+def _portable(cell: Any) -> Any:
+    """JSON has no times and no bytes; they travel with a mark."""
+    if isinstance(cell, datetime):
+        return {"time": cell.isoformat()}
+    if isinstance(cell, UUID):
+        return {"uuid": str(cell)}
+    if isinstance(cell, bytes):
+        return {"hex": cell.hex()}
+    return list(cell) if isinstance(cell, tuple) else cell
+
+
+def _revived(cell: Any) -> Any:
+    if isinstance(cell, dict) and len(cell) == 1:
+        kind, value = next(iter(cell.items()))
+        revive: dict[str, Callable[[str], Any]] = {"time": datetime.fromisoformat, "uuid": UUID, "hex": bytes.fromhex}
+        return revive[kind](value) if kind in revive else cell
+    return cell

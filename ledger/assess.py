@@ -1,0 +1,158 @@
+"""Where every run stands against every line, in four ways, and which alerts that raises.
+
+planned      the declared budget will reach it
+forecast     the run will reach it before its planned end, or without one within ninety days
+upper_bound  the upper bound has reached it
+estimate     the estimate has reached it
+
+Each at 50, 75, 90 and 100 % of the line. An alert's id follows from run, line, kind and percent, so it is raised once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ledger.forecast import growth
+from ledger.journal import Statement
+from ledger.totals import run_totals
+from wire.rfc3339 import format_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ledger.reader import Reader
+    from ledger.thresholds import Threshold
+    from ledger.totals import RunTotal
+
+PERCENTS = (50, 75, 90, 100)
+HORIZON_NS = 90 * 24 * 3_600_000_000_000
+ALERT_COLUMNS = (
+    "run_id",
+    "threshold",
+    "kind",
+    "percent",
+    "basis",
+    "flop",
+    "line_flop",
+    "raised_at",
+    "expected_at",
+    "alert_id",
+)
+_NAMESPACE = uuid.UUID("6b1f4d0e-6f0b-5d0a-9a5e-0f10b1ed6e12")
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A run has come, or will come, to `percent` of a line. `flop` was compared; `expected_at_ns` is a forecast."""
+
+    run_id: str
+    threshold: str
+    kind: str
+    percent: int
+    basis: str
+    flop: int
+    line_flop: int
+    expected_at_ns: int | None = None
+
+    @property
+    def alert_id(self) -> str:
+        """The same for the same alert, whoever raises it and however often."""
+        return str(uuid.uuid5(_NAMESPACE, f"{self.run_id}\n{self.threshold}\n{self.kind}\n{self.percent}"))
+
+    def statement(self, author: str) -> Statement:
+        """The journal entry that raises it."""
+        data: dict[str, Any] = {
+            "alert_id": self.alert_id,
+            "run_id": self.run_id,
+            "threshold": self.threshold,
+            "kind": self.kind,
+            "percent": self.percent,
+            "basis": self.basis,
+            "flop": str(self.flop),
+            "line_flop": str(self.line_flop),
+            "expected_at": None if self.expected_at_ns is None else format_ns(self.expected_at_ns),
+        }
+        return Statement("alert", author, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is declared of a run's end: FLOP, and Unix ns."""
+
+    planned_flop: int | None = None
+    planned_end_ns: int | None = None
+
+
+def assess(reader: Reader, lines: Sequence[Threshold], now_ns: int) -> list[Alert]:
+    """Every alert that holds now, raised before or not, in order of run, line and percent."""
+    day = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC).date()
+    applying = [line for line in lines if line.applies_on(day)]
+    plans = _plans(reader)
+    found: list[Alert] = []
+    for run_id, plan in plans.items():
+        if plan.planned_flop is not None:
+            found += _reached(run_id, applying, "planned", "declared", plan.planned_flop)
+    by_run: dict[str, list[RunTotal]] = {}
+    for total in run_totals(reader):
+        by_run.setdefault(total.run_id, []).append(total)
+    for run_id, totals in by_run.items():
+        plan = plans.get(run_id, Plan())
+        for total in totals:
+            found += _reached(run_id, applying, "estimate", total.basis, total.floor)
+            found += _reached(run_id, applying, "upper_bound", total.basis, total.flop_high)
+            found += _forecast(reader, total, applying, plan, now_ns)
+    return _first_of_each(found)
+
+
+def _reached(run_id: str, lines: Iterable[Threshold], kind: str, basis: str, flop: int) -> list[Alert]:
+    return [
+        Alert(run_id, line.id, kind, percent, basis, flop, line.amount_flop)
+        for line in lines
+        for percent in PERCENTS
+        if _at(line, percent, flop)
+    ]
+
+
+def _forecast(reader: Reader, total: RunTotal, lines: Sequence[Threshold], plan: Plan, now_ns: int) -> list[Alert]:
+    # Far below every line there is nothing to forecast, and the curve need not be read.
+    if total.flop is None or not any(total.flop * 1_000 > line.amount_flop for line in lines):
+        return []
+    at_ns = _unix_ns(total.last_at)
+    trend = growth(reader, total.run_id, total.basis, total.flop, _unix_ns(total.first_at), at_ns)
+    until_ns = now_ns + HORIZON_NS if plan.planned_end_ns is None else plan.planned_end_ns
+    found = []
+    for line in lines:
+        for percent in PERCENTS:
+            when_ns = trend.reaches_at_ns(-(-line.amount_flop * percent // 100))
+            if when_ns is not None and when_ns <= until_ns and not _at(line, percent, total.flop):
+                found.append(
+                    Alert(
+                        total.run_id, line.id, "forecast", percent, total.basis, total.flop, line.amount_flop, when_ns
+                    )
+                )
+    return found
+
+
+def _at(line: Threshold, percent: int, flop: int) -> bool:
+    """The line's own operator at 100 %; below it, reaching the fraction is enough."""
+    return line.crossed_by(flop) if percent == 100 else flop * 100 >= line.amount_flop * percent
+
+
+def _first_of_each(alerts: Iterable[Alert]) -> list[Alert]:
+    """One alert per id: where both bases reached a fraction, hardware speaks."""
+    found: dict[str, Alert] = {}
+    for alert in sorted(alerts, key=lambda alert: alert.basis != "hardware"):
+        found.setdefault(alert.alert_id, alert)
+    return sorted(found.values(), key=lambda alert: (alert.run_id, alert.line_flop, alert.threshold, alert.percent))
+
+
+def _plans(reader: Reader) -> dict[str, Plan]:
+    result = reader.query("SELECT run_id, planned_flop, planned_end FROM runs WHERE declared")
+    return {row[0]: Plan(row[1], None if row[2] is None else _unix_ns(row[2])) for row in result.rows}
+
+
+def _unix_ns(at: datetime) -> int:
+    return int(at.timestamp()) * 1_000_000_000 + at.microsecond * 1_000

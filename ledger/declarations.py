@@ -1,0 +1,72 @@
+"""What people say of a run before and while it goes: its model, purpose, number format, budget and world size."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ledger.errors import Refused
+from ledger.journal import Statement
+from wire.rfc3339 import parse_ns
+
+if TYPE_CHECKING:
+    from ledger.reader import Reader
+
+PURPOSES = (
+    "pre-training",
+    "continued pre-training",
+    "fine-tuning",
+    "reinforcement learning",
+    "rl rollouts",
+    "synthetic data",
+    "public synthetic data",
+    "distillation teacher",
+    "reward or value model",
+    "evaluation",
+    "experiment",
+    "failed segment",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """All that is declared of one run; None is not declared. `planned_flop` in FLOP, `planned_end` RFC 3339."""
+
+    run_id: str
+    model_id: str = ""
+    purpose: str = ""
+    dtype: str = ""
+    planned_flop: int | None = None
+    planned_end: str | None = None
+    devices: int | None = None
+
+    def statement(self, author: str) -> Statement:
+        """The journal entry that puts this on record; raises `Refused` when a field makes no sense."""
+        if self.purpose and self.purpose not in PURPOSES:
+            raise Refused(f"purpose {self.purpose!r} is none of: {', '.join(PURPOSES)}")
+        if self.planned_flop is not None and not 0 < self.planned_flop < 1 << 128:
+            raise Refused(f"a budget of {self.planned_flop} FLOP makes no sense: leave it out, or give what is planned")
+        if self.devices is not None and self.devices < 1:
+            raise Refused(f"a world size of {self.devices} devices makes no sense")
+        if self.planned_end is not None:
+            try:
+                parse_ns(self.planned_end)
+            except ValueError as error:
+                raise Refused(f"planned end {self.planned_end!r}: {error}, such as 2026-11-23T00:00:00Z") from error
+        data: dict[str, Any] = asdict(self)
+        data["planned_flop"] = None if self.planned_flop is None else str(self.planned_flop)
+        return Statement("run", author, data)
+
+
+def declared(reader: Reader, run_id: str) -> Declaration:
+    """What is declared of a run so far; an empty declaration for one that nobody declared."""
+    result = reader.query(
+        "SELECT model_id, purpose, dtype, planned_flop, planned_end, declared_devices FROM runs "
+        "WHERE run_id = {run:String}",
+        {"run": run_id},
+    )
+    if not result.rows:
+        return Declaration(run_id)
+    model_id, purpose, dtype, planned_flop, planned_end, devices = result.rows[0]
+    end = None if planned_end is None else planned_end.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Declaration(run_id, model_id, purpose, dtype, planned_flop, end, devices)

@@ -1,0 +1,107 @@
+"""The way in: open a data directory, record evidence, write the journal, raise what is due, answer questions."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+from cli.held import AlreadyHeld, hold
+from ledger.assess import Alert, assess
+from ledger.errors import Held
+from ledger.journal import Journal, Statement
+from ledger.meter_ids import MeterIds
+from ledger.migrate import migrate
+from ledger.record import record
+from ledger.store import Result, Store
+from ledger.thresholds import catalogue
+from wire.keys import load_or_create_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from ledger.evidence import Evidence
+
+
+class Ledger:
+    """One ledger, held by this process alone. Thread-safe."""
+
+    def __init__(self, store: Store, journal: Journal, now_ns: Callable[[], int], lock: IO[str] | None = None) -> None:
+        self._store = store
+        self._journal = journal
+        self._now_ns = now_ns
+        self._lock = lock
+        self._meter_ids = MeterIds(store)
+        self._agents = {row[0] for row in store.query("SELECT agent FROM agents").rows}
+        self._raised = {row[0] for row in store.query("SELECT alert_id FROM alerts").rows}
+
+    @classmethod
+    def open(cls, data_dir: Path, now_ns: Callable[[], int]) -> Ledger:
+        """The embedded ledger in `data_dir`, made or migrated when needed; raises `Held` or `Damaged`."""
+        lock = _hold(data_dir)
+        try:
+            store = Store.embedded(data_dir / "ledger")
+            migrate(store)
+            return cls(store, Journal(store, load_or_create_key(data_dir / "ledger.key"), now_ns), now_ns, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    def record(self, evidence: Sequence[Evidence]) -> None:
+        """Keep these batches and count those without an `excluded_reason`; on return they are on disk.
+
+        `collisions` must have been asked about them.
+        """
+        record(self._store, self._meter_ids, evidence)
+
+    def collisions(self, evidence: Sequence[Evidence]) -> list[str | None]:
+        """For each batch, why it cannot be counted beside what is here already; None when it can."""
+        return self._meter_ids.collisions(evidence)
+
+    def knows_agent(self, agent: str) -> bool:
+        """The key is enrolled."""
+        return agent in self._agents
+
+    def enrol(self, agents: Mapping[str, tuple[str, str]], how: str, author: str) -> None:
+        """Put keys on record as trusted: agent → (cluster, node). `how` is first-use or approved."""
+        fresh = {agent: place for agent, place in agents.items() if agent not in self._agents}
+        self._journal.append(
+            [
+                Statement("agent", author, {"agent": agent, "cluster": cluster, "node": node, "enrolment": how})
+                for agent, (cluster, node) in fresh.items()
+            ]
+        )
+        self._agents.update(fresh)
+
+    def append(self, statements: Sequence[Statement]) -> list[int]:
+        """Write to the journal; returns the entries' indices."""
+        return self._journal.append(statements)
+
+    def raise_alerts(self, author: str) -> list[Alert]:
+        """Assess every run against every line, put new alerts on record, and return those."""
+        due = [a for a in assess(self, catalogue(), self._now_ns()) if a.alert_id not in self._raised]
+        self._journal.append([alert.statement(author) for alert in due])
+        self._raised.update(alert.alert_id for alert in due)
+        return due
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
+        """Answer one of our own statements, read-only. What strangers ask goes through `ledger.readonly` first."""
+        return self._store.query(sql, parameters)
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._store.close()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _hold(data_dir: Path) -> IO[str]:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return hold(data_dir / "ledger.lock")
+    except AlreadyHeld as error:
+        raise Held(
+            f"{data_dir} is held by another process (pid {error.holder}): stop it, or choose another directory with "
+            "FLOPLEDGER_DATA_DIR"
+        ) from error
+    except OSError as error:
+        raise Held(f"{data_dir}: {error.strerror}; choose another directory with FLOPLEDGER_DATA_DIR") from error

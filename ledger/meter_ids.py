@@ -1,0 +1,81 @@
+"""Sixty-four bits that stand for a meter's key.
+
+Totals group by this id, so two keys with one id would hide each other's work behind a maximum. An honest collision is
+out of reach, a forged one is not; so every new id is compared with the key it stands for, here and in the ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from wire.batch import KEY_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
+
+    from ledger.evidence import Evidence
+    from ledger.store import Store
+
+Key = tuple[str, ...]
+MAX_REMEMBERED = 1_000_000
+
+
+def fingerprint(incarnation: UUID, key: Key) -> tuple[int, int]:
+    """The meter id, and another 64 bits of the same hash that tell a collision from a repetition."""
+    digest = hashlib.blake2b(incarnation.bytes, digest_size=16)
+    for part in key:
+        # The length goes first, so that no two keys run together to the same bytes.
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(4, "little") + encoded)
+    raw = digest.digest()
+    return int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")
+
+
+class MeterIds:
+    """Gives out meter ids, and finds an id that stands for two keys of the same run."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, dict[Key, int]] = {}
+        self._checks: dict[tuple[str, int], int] = {}
+
+    def of(self, incarnation: UUID, keys: Iterable[Key]) -> list[int]:
+        """The ids of these meters, which `collisions` has seen before."""
+        known = self._known[str(incarnation)]
+        return [known[key] for key in keys]
+
+    def collisions(self, evidence: Sequence[Evidence]) -> list[str | None]:
+        """For each batch, why one of its meters cannot be told from another meter of the run; None when all is well."""
+        if len(self._checks) > MAX_REMEMBERED:
+            self._known.clear()
+            self._checks.clear()
+        fresh: dict[int, list[tuple[tuple[str, int], int]]] = {}
+        for n, item in enumerate(evidence):
+            known = self._known.setdefault(str(item.batch.incarnation), {})
+            columns = item.batch.readings.columns
+            for key in set(zip(*(columns[name] for name in KEY_COLUMNS), strict=True)) - known.keys():
+                meter_id, check = fingerprint(item.batch.incarnation, key)
+                known[key] = meter_id
+                fresh.setdefault(n, []).append(((key[0], meter_id), check))
+        if not fresh:
+            return [None] * len(evidence)
+        self._learn({place for places in fresh.values() for place, _ in places})
+        return [self._clash(fresh.get(n, ())) for n in range(len(evidence))]
+
+    def _clash(self, places: Iterable[tuple[tuple[str, int], int]]) -> str | None:
+        for place, check in places:
+            if self._checks.setdefault(place, check) != check:
+                return f"readings: meter id {place[1]} of run {place[0]!r} stands for another meter already"
+        return None
+
+    def _learn(self, places: set[tuple[str, int]]) -> None:
+        """What the ledger holds under these ids."""
+        result = self._store.query(
+            f"SELECT meter_id, incarnation, {', '.join(KEY_COLUMNS)} FROM meters "
+            "WHERE run IN {runs:Array(String)} AND meter_id IN {ids:Array(UInt64)}",
+            {"runs": sorted({run for run, _ in places}), "ids": [meter_id for _, meter_id in places]},
+        )
+        for meter_id, incarnation, *key in result.rows:
+            self._checks[key[0], meter_id] = fingerprint(incarnation, tuple(key))[1]

@@ -1,0 +1,42 @@
+-- The two chains that everything else is derived from.
+
+-- One row per sealed batch, its bytes exactly as the agent signed them. A replay writes the same row again.
+CREATE TABLE batches
+(
+    agent           String                 COMMENT 'Ed25519 public key of the agent, base64url',
+    chain           UUID                   COMMENT 'the agent''s chain of batches, born with its outbox',
+    seq             UInt64                 COMMENT 'place in the chain, from 0',
+    sha256          FixedString(32)        COMMENT 'hash of body; the next batch of the chain names it as prev',
+    schema          LowCardinality(String) COMMENT 'version of the wire format',
+    body            String                 COMMENT 'the signed bytes: UTF-8 JSON' CODEC(ZSTD(3)),
+    signature       FixedString(64)        COMMENT 'Ed25519 signature of body by agent',
+    cluster         LowCardinality(String) COMMENT 'cluster that the agent says it is in',
+    node            LowCardinality(String) COMMENT 'node that the agent says it is on',
+    incarnation     UUID                   COMMENT 'one life of the agent process',
+    sealed_at       DateTime64(9, 'UTC')   COMMENT 'when the agent sealed it, by its own clock' CODEC(Delta, ZSTD(1)),
+    received_at     DateTime64(6, 'UTC')   COMMENT 'when the collector recorded it' CODEC(Delta, ZSTD(1)),
+    source_topic    LowCardinality(String) COMMENT 'where it was read: topic',
+    source_partition UInt32                COMMENT 'where it was read: partition',
+    source_offset   Int64                  COMMENT 'where it was read: offset' CODEC(Delta, ZSTD(1)),
+    excluded_reason LowCardinality(String) COMMENT 'why it counts towards no total; empty when it counts'
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (agent, chain, seq, sha256)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Evidence: every sealed batch, byte for byte';
+
+-- The ledger's own chain: enrolments, declarations, alerts. Appended by one writer, never updated.
+CREATE TABLE journal
+(
+    entry_index UInt64                 COMMENT 'place in the journal, from 0',
+    at          DateTime64(9, 'UTC')   COMMENT 'when it was written, by the ledger''s clock',
+    kind        LowCardinality(String) COMMENT 'agent | run | alert',
+    body        String                 COMMENT 'the signed bytes: UTF-8 JSON with index, prev, at, kind, author, data' CODEC(ZSTD(3)),
+    sha256      FixedString(32)        COMMENT 'hash of body; the next entry names it as prev',
+    signature   FixedString(64)        COMMENT 'Ed25519 signature of body by key_id',
+    key_id      String                 COMMENT 'Ed25519 public key of the ledger, base64url'
+)
+ENGINE = MergeTree
+ORDER BY entry_index
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Evidence: the signed journal of the ledger';
