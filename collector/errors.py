@@ -10,9 +10,13 @@ CollectorError
 class CollectorError(Exception):
     """Base of everything the collector raises on purpose."""
 
+    exit_code = 2
+
 
 class Retry(CollectorError):
     """The same call may work later."""
+
+    exit_code = 3
 
 
 class Fatal(CollectorError):
@@ -21,3 +25,5 @@ class Fatal(CollectorError):
 
 class QuarantineStorm(Fatal):
     """Too much of what arrives cannot be opened: a bad deployment, not a bad batch."""
+
+    exit_code = 1

@@ -1,0 +1,55 @@
+"""A collector with everything around it: the ledger it holds, the socket it serves, and a clean end."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cli.output import scientific
+from collector.main import Collector
+from collector.quarantine import DirectoryQuarantine
+from ledger.access import Holder
+from ledger.ledger import Ledger
+from wire.rfc3339 import format_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from collector.sources.interface import Source
+    from ledger.assess import Alert
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def collecting(
+    source: Source, data_dir: Path, notify: Callable[[Sequence[Alert]], None], now_ns: Callable[[], int]
+) -> Iterator[tuple[Collector, Ledger]]:
+    """Hold the ledger in `data_dir` and serve it to other commands while collecting into it."""
+    ledger = Ledger.open(data_dir, now_ns)
+    holder = Holder(ledger, data_dir)
+    holder.start()
+    try:
+        yield Collector(source, ledger, DirectoryQuarantine(data_dir / "quarantine"), notify, now_ns), ledger
+    finally:
+        source.close()
+        holder.stop()
+        ledger.close()
+
+
+def announce(alerts: Sequence[Alert]) -> None:
+    """Say each alert in one line of the log."""
+    for alert in alerts:
+        when = "" if alert.expected_at_ns is None else f", expected {format_ns(alert.expected_at_ns)[:16]}Z"
+        log.warning(
+            "ALERT %s %d %% of %s by %s: %s of %s FLOP%s",
+            alert.run_id,
+            alert.percent,
+            alert.threshold,
+            alert.kind.replace("_", " "),
+            scientific(alert.flop),
+            scientific(alert.line_flop),
+            when,
+        )
