@@ -1,0 +1,161 @@
+"""What the demo prints while it runs, for people; silent when the output is for programs."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.output import console, scientific, table
+from ledger.thresholds import catalogue
+from standalone.real_run import RUN_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from agent.devices.simulated.scenario import Scenario
+    from standalone.demo import DemoResult, Raised
+    from standalone.real_run import Trained
+
+TOLD_LINE = "eu-aia-51-2"
+_KINDS = {
+    "planned": "the declared budget reaches it",
+    "forecast": "at this pace it will be reached",
+    "upper_bound": "the upper bound has reached it",
+    "estimate": "the estimate has reached it",
+}
+
+
+class Story:
+    """Tells the demo as it happens; a `quiet` one says nothing."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = console()
+        self._console.quiet = quiet
+
+    @contextmanager
+    def real_part(self, seconds: int) -> Iterator[Callable[[float], None]]:
+        """Announce the first part; gives what to call with the share that is done."""
+        self._say("[bold]1. Real compute, counted here[/bold]")
+        self._say(
+            f"   A small transformer trains on this machine for {seconds} s. It reports its own FLOP by\n"
+            "   OpenTelemetry; the agent measures the same process from outside.\n"
+        )
+        with self._progress("   training") as advanced:
+            yield advanced
+
+    def real_result(self, trained: Trained, read: dict[str, Any]) -> None:
+        """Both bases of the real run side by side."""
+        row = next(row for row in read["reconciliation"] if row["run_id"] == RUN_ID)
+        reported, high = row["architecture_flop"], row["hardware_flop_high"]
+        loss = f"loss {trained.loss_first:.2f} → {trained.loss_last:.2f}"
+        self._say(f"   {trained.steps} steps, {trained.tokens:,} tokens, {loss}")
+        self._say(f"   the loop reported    {reported:>24,} FLOP   (architecture basis)")
+        self._say(
+            f"   its layers amount to {trained.analytic_flop:>24,} FLOP   {_equal(reported, trained.analytic_flop)}"
+        )
+        self._say(
+            f"   the agent measured   between 0 and {scientific(high, 3)} FLOP   (hardware basis: CPU time × "
+            "the cores'\n                        peak is a bound, never an estimate)\n"
+        )
+
+    @contextmanager
+    def crossing_part(self, scenario: Scenario) -> Iterator[Callable[[float], None]]:
+        """Announce the second part."""
+        days = (scenario.end_ns - scenario.start_ns) / 86_400e9
+        self._say("[bold]2. The run that crossed the line[/bold]")
+        self._say(
+            f"   Llama 3.1 405B as published: 15.6 trillion tokens on 16,384 H100, {days:.0f} days with their\n"
+            "   interruptions and restarts, simulated in fast motion through the same agents, sealing,\n"
+            "   collector and ledger. The line is the EU AI Act's, 10²⁵ FLOP.\n"
+        )
+        with self._progress("   simulating") as advanced:
+            yield advanced
+
+    def alerts(self, raised: Sequence[Raised]) -> None:
+        """Each alert on the line that this story is about."""
+        for item in raised:
+            alert = item.alert
+            if alert.threshold == TOLD_LINE:
+                expected = "" if alert.expected_at_ns is None else f" on {_day(alert.expected_at_ns)}"
+                self._say(
+                    f"   {_day(item.at_ns)}  {alert.percent:>3} %  {alert.kind.replace('_', ' '):<11}  "
+                    f"{_KINDS[alert.kind]}{expected}  ({scientific(alert.flop)})"
+                )
+
+    def ending(self, demo: DemoResult, data_dir: Path) -> None:
+        """The totals beside the truth, every line, and what to type next."""
+        for run_id, flop in demo.outcome.truth.items():
+            counted = demo.outcome.counted.get(run_id)
+            self._say(f"\n   {demo.devices:,} devices in the ledger, {demo.batches:,} signed batches")
+            self._say(f"   the ledger says  {counted:>38,} FLOP")
+            self._say(f"   the truth is     {flop:>38,} FLOP   {_equal(counted, flop)}\n")
+        self._say("[bold]3. Where the runs stand[/bold]")
+        self._console.print(table(_standing(demo), ("run", "hardware_flop", "bounds", "reported_flop", "coverage")))
+        self._console.print(table(_lines(demo), ("line", "says", "status", "run", "at", "alerts")))
+        self._say(f"   The ledger lies in {data_dir}. Ask it:\n")
+        for command in (
+            "flopledger ledger totals",
+            "flopledger thresholds assess",
+            "flopledger ledger sql 'SELECT node, count() FROM devices GROUP BY node LIMIT 5'",
+        ):
+            self._say(f"   FLOPLEDGER_DATA_DIR={data_dir} {command}")
+        self._say("\n   Count this machine from now on:  flopledger up")
+
+    @contextmanager
+    def _progress(self, label: str) -> Iterator[Callable[[float], None]]:
+        if self._console.quiet or not self._console.is_terminal:
+            yield lambda _: None
+            return
+        columns = (TextColumn(label), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task(label, total=1.0)
+            yield lambda share: progress.update(task, completed=share)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def _standing(demo: DemoResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "run": row["run_id"],
+            "hardware_flop": row["hardware_flop"],
+            "bounds": f"{scientific(row['hardware_flop_low'])} … {scientific(row['hardware_flop_high'])}"
+            if row["hardware_flop_low"]
+            else f"0 … {scientific(row['hardware_flop_high'])}",
+            "reported_flop": row["architecture_flop"],
+            "coverage": demo.coverage.get(row["run_id"], {}).get("coverage"),
+        }
+        for row in demo.reconciliation
+    ]
+
+
+def _lines(demo: DemoResult) -> list[dict[str, Any]]:
+    found = []
+    for line in catalogue():
+        for run_id, flop in demo.outcome.counted.items():
+            raised = [item.alert for item in demo.alerts if item.alert.threshold == line.id]
+            crossed = line.crossed_by(flop)
+            found.append(
+                {
+                    "line": f"{line.jurisdiction}: {line.citation}",
+                    "says": f"{line.operator} {scientific(line.amount_flop, 1)}",
+                    "status": line.status,
+                    "run": run_id,
+                    "at": f"{flop * 100 // line.amount_flop} %{', crossed' if crossed else ''}",
+                    "alerts": str(len(raised)) if raised else None,
+                }
+            )
+    return found
+
+
+def _equal(left: int | None, right: int) -> str:
+    return "equal to the last digit" if left == right else "[red]NOT EQUAL[/red]"
+
+
+def _day(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d")
