@@ -63,7 +63,7 @@ def executed(accelerator: Accelerator, cycles: Cycles, dtype: Dtype, margin_ppm:
             vector += active * accelerator.vector.get(vector_dtype, 0)
     flop = Estimate(
         flop=matrix * point + double_flop,
-        low=(matrix * slow + double_flop) * (PPM - margin_ppm) // PPM,
+        low=(matrix * slow + double_flop) * max(PPM - margin_ppm, 0) // PPM,
         high=-(-(matrix * fast + double_flop + vector) * (PPM + margin_ppm) // PPM),
     )
     int_op = None if cycles.imma is None else cycles.imma * accelerator.tensor.get(Dtype.INT8, 0)

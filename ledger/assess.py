@@ -121,7 +121,7 @@ def _forecast(reader: Reader, total: RunTotal, lines: Sequence[Threshold], plan:
     if total.flop is None or not any(total.flop * 1_000 > line.amount_flop for line in lines):
         return []
     at_ns = _unix_ns(total.last_at)
-    trend = growth(reader, total.run_id, total.basis, total.flop, _unix_ns(total.first_at), at_ns)
+    trend = growth(reader, total.run_id, total.basis, total.flop, at_ns)
     until_ns = now_ns + HORIZON_NS if plan.planned_end_ns is None else plan.planned_end_ns
     found = []
     for line in lines:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cli.exits import NO
-from cli.output import Format, emit, print_json
+from cli.output import Format, emit, print_json, progress_bar
 from cli.settings import load
 from cli.stopping import stop_on_signals
 
@@ -46,12 +46,14 @@ def simulate(
     from agent.devices.simulated.scenario_file import load_shipped, shipped
     from agent.devices.simulated.truth import write_truth
     from collector.service import announce
+    from standalone.fleet_process import FleetProcess
     from standalone.simulate import simulate as play
 
     found = load_shipped(scenario) if scenario in shipped() else load_file(Path(scenario))
     if truth is not None:
         write_truth(found, truth)
-    outcome = play(found, load().data_dir, lambda _, alerts: announce(alerts), lambda _: None)
+    with FleetProcess(found) as fleet, progress_bar("simulating") as advanced:
+        outcome = play(found, fleet, load().data_dir, lambda _, alerts: announce(alerts), advanced)
     emit(
         "runs",
         [

@@ -11,6 +11,7 @@ from agent.devices.simulated.scenario_file import load_shipped
 from ledger.declarations import Declaration
 from ledger.ledger import Ledger
 from ledger.totals import COVERAGE_COLUMNS, RECONCILIATION_COLUMNS, rows
+from standalone.fleet_process import FleetProcess
 from standalone.real_run import RUN_ID, Trained, train_and_count
 from standalone.simulate import Outcome, simulate
 from wire.rfc3339 import format_ns
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from agent.devices.simulated.scenario import Scenario
     from cli.settings import Settings
     from ledger.assess import Alert
     from standalone.story import Story
@@ -110,9 +112,19 @@ def run_demo(settings: Settings, story: Story) -> DemoResult:
     )
     # What the log would say is told by the story.
     logging.getLogger().setLevel(logging.ERROR)
-    with story.real_part(TRAIN_S) as advanced:
-        trained = train_and_count(local, TRAIN_S, advanced)
-    story.real_result(trained, read(data_dir))
+    scenario = load_shipped(CROSSING_RUN)
+    # The fleet of the second part begins to play meanwhile, on the other core.
+    with FleetProcess(scenario) as fleet:
+        with story.real_part(TRAIN_S) as advanced:
+            trained = train_and_count(local, TRAIN_S, advanced)
+        story.real_result(trained, read(data_dir))
+        raised, outcome = _cross(scenario, fleet, data_dir, story)
+    demo = DemoResult(trained, outcome, raised, **read(data_dir))
+    story.ending(demo, data_dir)
+    return demo
+
+
+def _cross(scenario: Scenario, fleet: FleetProcess, data_dir: Path, story: Story) -> tuple[list[Raised], Outcome]:
     raised: list[Raised] = []
 
     def notify(at_ns: int, alerts: Sequence[Alert]) -> None:
@@ -120,14 +132,12 @@ def run_demo(settings: Settings, story: Story) -> DemoResult:
         raised.extend(found)
         story.alerts(found)
 
-    scenario = load_shipped(CROSSING_RUN)
-    declaration = Declaration(CROSSING_RUN, CROSSING_RUN, "pre-training", "bf16", PLANNED_FLOP, devices=DEVICES)
+    declaration = Declaration(
+        CROSSING_RUN, CROSSING_RUN, "pre-training", "bf16", PLANNED_FLOP, format_ns(scenario.end_ns), DEVICES
+    )
     with story.crossing_part(scenario) as advanced:
-        outcome = simulate(scenario, data_dir, notify, advanced, [declaration.statement("demo")])
-    result = read(data_dir)
-    demo = DemoResult(trained, outcome, raised, **result)
-    story.ending(demo, data_dir)
-    return demo
+        outcome = simulate(scenario, fleet, data_dir, notify, advanced, [declaration.statement("demo")])
+    return raised, outcome
 
 
 def read(data_dir: Path) -> dict[str, Any]:

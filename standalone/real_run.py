@@ -62,6 +62,8 @@ def _start(otlp_port: int, seconds: int) -> subprocess.Popen[str]:
         "FLOPLEDGER_MODEL_ID": RUN_ID,
         "FLOPLEDGER_PURPOSE": "pre-training",
         "FLOPLEDGER_DTYPE": "fp32",
+        # One thread leaves the other core to the fleet; at this size more threads are no faster.
+        "OPENBLAS_NUM_THREADS": "1",
         "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"http://127.0.0.1:{otlp_port}/v1/metrics",
     }
     command = [sys.executable, "-m", "standalone.training_loop", "--seconds", str(seconds)]

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.devices.simulated.truth import truth
 from collector.service import collecting
-from collector.sources.outbox import OutboxSource
 from ledger.totals import run_totals
-from standalone.simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from agent.devices.simulated.scenario import Scenario
     from ledger.assess import Alert
     from ledger.journal import Statement
+    from standalone.fleet_process import FleetProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +34,28 @@ class Outcome:
 
 def simulate(
     scenario: Scenario,
+    fleet: FleetProcess,
     data_dir: Path,
     notify: Callable[[int, Sequence[Alert]], None],
     advanced: Callable[[float], None],
     declarations: Sequence[Statement] = (),
 ) -> Outcome:
-    """Play `scenario` to its end into the ledger of `data_dir`.
+    """Collect what `fleet` makes of `scenario` into the ledger of `data_dir`, to the end.
 
     `notify` hears of alerts with the simulated time they are raised at, `advanced` of the share of the scenario played.
     """
-    simulation = Simulation(scenario)
-    source = OutboxSource([node.outbox for node in simulation.nodes], lambda _: None)
 
     def raised(alerts: Sequence[Alert]) -> None:
-        notify(simulation.now_ns, alerts)
+        notify(fleet.now_ns, alerts)
 
-    with collecting(source, data_dir, raised, simulation.world_ns) as (collector, ledger):
+    with collecting(fleet, data_dir, raised, fleet.world_ns) as (collector, ledger):
         ledger.append(declarations)
         collector.assess()
-
-        def collect() -> None:
+        while fleet.next_instant():
             while collector.step(timeout_s=0):
                 pass
             collector.assess()
-
-        def progress(instant_ns: int) -> None:
-            advanced((instant_ns - scenario.start_ns) / (scenario.end_ns - scenario.start_ns))
-
-        simulation.run(collect, progress)
-        collect()
+            advanced((fleet.now_ns - scenario.start_ns) / (scenario.end_ns - scenario.start_ns))
         counted = {
             total.run_id: total.flop
             for total in run_totals(ledger)

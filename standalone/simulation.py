@@ -22,7 +22,7 @@ from agent.outbox import Outbox
 from agent.reports.book import ReportBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from agent.devices.simulated.reports import Report
     from agent.devices.simulated.scenario import Scenario
@@ -79,8 +79,8 @@ class Simulation:
         """The time in the simulated world, Unix ns."""
         return self.now_ns
 
-    def run(self, collect: Callable[[], None], advanced: Callable[[int], None]) -> None:
-        """Play the scenario to its end; `collect` empties the outboxes, `advanced` hears of each instant played."""
+    def play(self) -> Iterator[int]:
+        """Let every agent do its work at every instant, in order; yields the instants at which batches were sealed."""
         nodes_at: dict[int, list[SimulatedNode]] = {}
         for node in self.nodes:
             for instant in node.instants:
@@ -89,8 +89,7 @@ class Simulation:
             self.now_ns = instant
             sealed = sum(node.sample(instant) for node in nodes_at[instant])
             if sealed:
-                collect()
-            advanced(instant)
+                yield instant
 
 
 def otlp_request(reports: Iterable[Report], world_ns: int) -> ExportMetricsServiceRequest:

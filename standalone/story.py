@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-from cli.output import console, scientific, table
+from cli.output import console, progress_bar, scientific, table
 from ledger.thresholds import catalogue
 from standalone.real_run import RUN_ID
 
@@ -44,7 +45,7 @@ class Story:
             f"   A small transformer trains on this machine for {seconds} s. It reports its own FLOP by\n"
             "   OpenTelemetry; the agent measures the same process from outside.\n"
         )
-        with self._progress("   training") as advanced:
+        with progress_bar("   training", self._console) as advanced:
             yield advanced
 
     def real_result(self, trained: Trained, read: dict[str, Any]) -> None:
@@ -72,7 +73,7 @@ class Story:
             "   interruptions and restarts, simulated in fast motion through the same agents, sealing,\n"
             "   collector and ledger. The line is the EU AI Act's, 10²⁵ FLOP.\n"
         )
-        with self._progress("   simulating") as advanced:
+        with progress_bar("   simulating", self._console) as advanced:
             yield advanced
 
     def alerts(self, raised: Sequence[Raised]) -> None:
@@ -97,23 +98,15 @@ class Story:
         self._console.print(table(_standing(demo), ("run", "hardware_flop", "bounds", "reported_flop", "coverage")))
         self._console.print(table(_lines(demo), ("line", "says", "status", "run", "at", "alerts")))
         self._say(f"   The ledger lies in {data_dir}. Ask it:\n")
-        for command in (
-            "flopledger ledger totals",
-            "flopledger thresholds assess",
-            "flopledger ledger sql 'SELECT node, count() FROM devices GROUP BY node LIMIT 5'",
+        program = _program()
+        self._say(f"   export FLOPLEDGER_DATA_DIR={data_dir}")
+        for arguments in (
+            "ledger totals",
+            "thresholds alerts",
+            "ledger sql 'SELECT node, count() FROM devices GROUP BY node ORDER BY node LIMIT 5'",
         ):
-            self._say(f"   FLOPLEDGER_DATA_DIR={data_dir} {command}")
-        self._say("\n   Count this machine from now on:  flopledger up")
-
-    @contextmanager
-    def _progress(self, label: str) -> Iterator[Callable[[float], None]]:
-        if self._console.quiet or not self._console.is_terminal:
-            yield lambda _: None
-            return
-        columns = (TextColumn(label), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(label, total=1.0)
-            yield lambda share: progress.update(task, completed=share)
+            self._say(f"   {program} {arguments}")
+        self._say(f"\n   Count this machine from now on (in another shell): {program} up")
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
@@ -155,6 +148,11 @@ def _lines(demo: DemoResult) -> list[dict[str, Any]]:
 
 def _equal(left: int | None, right: int) -> str:
     return "equal to the last digit" if left == right else "[red]NOT EQUAL[/red]"
+
+
+def _program() -> str:
+    """How this very program can be called from here."""
+    return "flopledger" if shutil.which("flopledger") else os.path.relpath(sys.argv[0])
 
 
 def _day(at_ns: int) -> str:

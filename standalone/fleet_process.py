@@ -1,0 +1,113 @@
+"""The simulated fleet in a process of its own, and its outboxes as a source for the collector in this one.
+
+Agents and collector each get a core that way, and talk as they would over a broker: batches come one way in order,
+what is recorded goes back, and only then an outbox forgets.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import multiprocessing
+from typing import TYPE_CHECKING
+
+from collector.errors import Fatal
+from collector.sources.interface import Message
+from collector.sources.outbox import OutboxSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from multiprocessing.connection import Connection
+    from types import TracebackType
+
+    from agent.devices.simulated.scenario import Scenario
+
+MAX_AHEAD = 4
+"""Instants that the fleet may be ahead of the collector; then it waits."""
+_ALL = 1 << 30
+
+
+class FleetProcess:
+    """A fleet that plays its scenario next door. As a source it hands out one instant's batches after the other."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.now_ns = scenario.start_ns
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_play, args=(scenario, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._waiting: list[Message] = []
+
+    def next_instant(self) -> bool:
+        """Move on to the next instant at which batches were sealed; False when the scenario has ended."""
+        try:
+            kind, at_ns, messages = self._pipe.recv()
+        except EOFError as error:
+            raise Fatal("the simulated fleet ended before its scenario did") from error
+        if kind == "failed":
+            raise Fatal(f"the simulated fleet failed: {messages}")
+        self.now_ns = at_ns
+        self._waiting = messages
+        return bool(kind == "sealed")
+
+    def world_ns(self) -> int:
+        """The time in the simulated world, Unix ns."""
+        return self.now_ns
+
+    def poll(self, max_messages: int, timeout_s: float) -> Sequence[Message]:
+        """What is left of this instant."""
+        del timeout_s
+        taken, self._waiting = self._waiting[:max_messages], self._waiting[max_messages:]
+        return taken
+
+    def commit(self, messages: Sequence[Message]) -> None:
+        """Let the outboxes next door forget these."""
+        self._pipe.send([(message.partition, message.offset) for message in messages])
+
+    def close(self) -> None:
+        """End the fleet, played out or not."""
+        self._pipe.close()
+        self._process.join(timeout=5)
+        if self._process.is_alive():
+            self._process.kill()
+
+    def __enter__(self) -> FleetProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _play(scenario: Scenario, pipe: Connection) -> None:
+    from standalone.simulation import Simulation
+
+    logging.getLogger().setLevel(logging.ERROR)
+    simulation = Simulation(scenario)
+    # Some million objects live as long as the process; walking them again and again would take a third of the time.
+    gc.freeze()
+    gc.disable()
+    source = OutboxSource([node.outbox for node in simulation.nodes], lambda _: None)
+    ahead = 0
+    try:
+        for instant in simulation.play():
+            messages = source.poll(_ALL, timeout_s=0)
+            pipe.send(("sealed", instant, messages))
+            ahead += len(messages)
+            while pipe.poll() or ahead > MAX_AHEAD * len(simulation.nodes):
+                ahead -= _forget(source, pipe.recv())
+        pipe.send(("ended", scenario.end_ns, []))
+        while ahead:
+            ahead -= _forget(source, pipe.recv())
+    except (EOFError, BrokenPipeError):
+        return
+    except Exception as error:
+        pipe.send(("failed", 0, f"{type(error).__name__}: {error}"))
+        raise
+
+
+def _forget(source: OutboxSource, recorded: Sequence[tuple[int, int]]) -> int:
+    source.commit([Message(b"", (), "", partition, offset) for partition, offset in recorded])
+    return len(recorded)
