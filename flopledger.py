@@ -85,3 +85,7 @@ def _report(error: Exception) -> None:
         f"\nflopledger: this is our own mistake. Please report the lines above with: "
         f"flopledger {version('flopledger')}, Python {platform.python_version()}, {platform.platform()}\n"
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -62,9 +62,12 @@ class AgentService:
         stack.callback(start_telemetry(self.agent, self.outbox, settings.metrics_port))
 
     def run(self, wait: Callable[[float], bool]) -> None:
-        """Sample and seal on time until `wait`, which pauses for so many seconds, says to stop; then seal once more."""
+        """Sample and seal on time until `wait`, which pauses for so many seconds, says to stop; then seal once more.
+
+        The first sample is sealed at once: from then on a crash loses nothing, since the next agent starts from it.
+        """
         settings = self._settings
-        seal_at_s = time.monotonic() + settings.seal_every_s
+        seal_at_s = time.monotonic()
         while True:
             started_s = time.monotonic()
             self.agent.tick()
@@ -117,7 +120,10 @@ def _simulated(settings: Settings, now_ns: Callable[[], int]) -> SimulatedBacken
 
     if settings.scenario is None:
         raise Fatal("the simulated backend plays a scenario: name its file with FLOPLEDGER_SCENARIO")
-    return SimulatedBackend(Fleet(load(settings.scenario)), settings.scenario_node, now_ns)
+    fleet, node = Fleet(load(settings.scenario)), settings.scenario_node
+    if node not in fleet.nodes:
+        raise Fatal(f"FLOPLEDGER_SCENARIO_NODE: there is no node {node} among the scenario's {len(fleet.nodes)}")
+    return SimulatedBackend(fleet, node, lambda: fleet.due(node, now_ns()))
 
 
 def _token(settings: Settings) -> str | None:

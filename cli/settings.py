@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cli.exits import Misconfigured
@@ -29,12 +29,20 @@ def default_data_dir() -> Path:
     return Path.home() / ".local" / "share" / "flopledger"
 
 
+def _named(path: Path) -> Path:
+    if path == Path():
+        raise ValueError("must name a directory")
+    return path
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Durations are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
-    data_dir: Path = Field(default_factory=default_data_dir, description="outbox, keys, ledger and socket")
+    data_dir: Annotated[Path, AfterValidator(_named)] = Field(
+        default_factory=default_data_dir, description="outbox, keys, ledger and socket"
+    )
     cluster: str = Field("local", min_length=1, max_length=512, description="name of the cluster, part of every batch")
     node: str = Field(default_factory=socket.gethostname, min_length=1, max_length=512, description="name of this node")
     node_lock: Path | None = Field(None, description="file that one agent per node holds; default in /run/lock")
