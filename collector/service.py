@@ -30,8 +30,8 @@ def collecting(
     """Hold the ledger in `data_dir` and serve it to other commands while collecting into it."""
     ledger = Ledger.open(data_dir, now_ns)
     holder = Holder(ledger, data_dir)
-    holder.start()
     try:
+        holder.start()
         yield Collector(source, ledger, DirectoryQuarantine(data_dir / "quarantine"), notify, now_ns), ledger
     finally:
         source.close()

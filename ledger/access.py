@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ledger.errors import LedgerError, Refused, Retry
+from ledger.errors import Fatal, LedgerError, Refused, Retry
 from ledger.journal import Statement
 from ledger.ledger import Ledger
 from ledger.readonly import check
@@ -132,7 +132,10 @@ class Holder:
     def start(self) -> None:
         """Listen; a socket left behind by a killed holder goes first."""
         self._path.unlink(missing_ok=True)
-        self._listener.bind(str(self._path))
+        try:
+            self._listener.bind(str(self._path))
+        except OSError as error:
+            raise Fatal(f"{self._path}: {error}; a socket's path holds 107 bytes: use a shorter directory") from error
         # Nobody can connect before uvicorn listens, so the mode is right in time.
         self._path.chmod(0o600)
         self._thread.start()
@@ -140,7 +143,8 @@ class Holder:
     def stop(self) -> None:
         """Answer what was asked, then stop listening."""
         self._server.should_exit = True
-        self._thread.join(timeout=10)
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
         self._path.unlink(missing_ok=True)
 
     async def _health(self, request: Request) -> Response:
