@@ -8,13 +8,17 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.lock
 READY := $(VENV)/.ready
 
-.PHONY: run test setup lint bench lock clean
+.PHONY: run test services setup lint bench lock clean
 
 run: setup
 	@$(BIN)/flopledger demo
 
-test: setup lint
+# Where a system part is missing and cannot be had, pytest says what it skipped and the one command that adds it.
+test: setup lint services
 	@$(BIN)/pytest
+
+services:
+	@sh scripts/services.sh kafka || test -z "$$CI"
 
 setup: $(READY)
 

@@ -99,7 +99,7 @@ def check(client: Any, wanted: Sequence[TopicPlan]) -> list[str]:
 
 
 def create(client: Any, wanted: Sequence[TopicPlan]) -> list[str]:
-    """Make those that do not exist, and return their names. What exists is left as it is: `check` says what it lacks."""
+    """Make those that do not exist, and return their names. What exists stays as it is: `check` says what it lacks."""
     from kafka.errors import TopicAlreadyExistsError  # noqa: PLC0415
 
     brokers = len(client.describe_cluster()["brokers"])

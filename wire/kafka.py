@@ -62,7 +62,7 @@ class KafkaConnection:
     connect_timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
-        if not self.bootstrap.strip():
+        if not self.servers:
             raise KafkaSettingsError("bootstrap: no broker is named")
         if self.security_protocol not in SECURITY_PROTOCOLS:
             raise KafkaSettingsError(
@@ -70,6 +70,11 @@ class KafkaConnection:
             )
         self._check_tls()
         self._check_sasl()
+
+    @property
+    def servers(self) -> list[str]:
+        """Each host:port of `bootstrap`."""
+        return [server.strip() for server in self.bootstrap.split(",") if server.strip()]
 
     @property
     def encrypted(self) -> bool:
@@ -84,7 +89,7 @@ class KafkaConnection:
     def client_kwargs(self) -> dict[str, Any]:
         """The arguments that every kafka-python client takes. Reads the files: raises `KafkaSettingsError`."""
         kwargs: dict[str, Any] = {
-            "bootstrap_servers": [server.strip() for server in self.bootstrap.split(",") if server.strip()],
+            "bootstrap_servers": self.servers,
             "client_id": self.client_id,
             "security_protocol": self.security_protocol,
             "bootstrap_timeout_ms": round(self.connect_timeout_s * 1000),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import gc
+import socket
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from wire.kafka_faults import Fault, Whose, fault_of, missing_topic
 
 if TYPE_CHECKING:
     from wire.kafka import KafkaConnection
+
+
+REFUSALS_PER_SERVER = 2
+"""Servers are asked in random order: with so many refusals hardly one was left out."""
 
 
 class ClientWatch:
@@ -18,11 +23,13 @@ class ClientWatch:
         self._connection = connection
         self._client: Any = None
         self._fault: Fault | None = None
+        self._refusals = 0
 
     def __call__(self, **configs: Any) -> Any:
         """What kafka-python calls to get its client."""
         from kafka.net.compat import KafkaNetClient  # noqa: PLC0415
 
+        self._fault, self._refusals = None, 0
         self._client = KafkaNetClient(**configs)
         manager = self._client._manager
         connect = manager.get_connection
@@ -56,8 +63,6 @@ class ClientWatch:
         if self._client is not None:
             self._client.close()
             self._client = None
-        # Sockets that never connected are left in reference cycles: days of trying would use up the descriptors.
-        gc.collect()
 
     def _succeeded(self, _: object) -> None:
         self._fault = None
@@ -67,3 +72,28 @@ class ClientWatch:
         # A refusal is often followed by a plain disconnect, which must not hide it.
         if self._fault is None or self._fault.whose is Whose.NOBODY or fault.whose is not Whose.NOBODY:
             self._fault = fault
+        if fault.whose is not Whose.NOBODY:
+            self._refusals += 1
+            self._stop_asking()
+        _close_sockets(error)
+
+    def _stop_asking(self) -> None:
+        """End a first connection that every server refuses: kafka-python would go on until its time is up."""
+        manager = self._client._manager
+        if not manager.bootstrapped and self._refusals >= REFUSALS_PER_SERVER * len(self._connection.servers):
+            manager.close()
+
+
+def _close_sockets(error: BaseException | None) -> None:
+    """Close what failed to connect: kafka-python leaves it, open, to the frames that its error holds.
+
+    Days of trying would otherwise use up the descriptors, until a garbage collection comes by.
+    """
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            for held in frame.f_locals.values():
+                opened = getattr(held, "_sock", held)
+                if isinstance(opened, socket.socket):
+                    opened.close()
+        error.__traceback__ = None
+        error = error.__context__
