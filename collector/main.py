@@ -71,6 +71,7 @@ class Collector:
     def run(self, wait: Callable[[float], bool], assess_every_s: float) -> None:
         """Work until `wait`, which pauses for so many seconds, says that it is time to stop."""
         assess_at_ns = 0
+        trouble = ""
         while True:
             pause_s = 0.0
             try:
@@ -79,8 +80,13 @@ class Collector:
                     self.assess()
                     assess_at_ns = self._now_ns() + round(assess_every_s * 1e9)
                 pause_s = 0.0 if taken else 0.5
+                if trouble:
+                    log.warning("recording goes on")
+                trouble = ""
             except (Retry, LedgerRetry) as error:
-                log.warning("%s; nothing was committed, trying again", error)
+                if str(error) != trouble:
+                    log.warning("%s; nothing was committed, trying again every few seconds", error)
+                trouble = str(error)
                 self._source.close()
                 pause_s = 5.0
             if wait(pause_s):
