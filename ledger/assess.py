@@ -103,7 +103,9 @@ def assess(reader: Reader, lines: Sequence[Threshold], now_ns: int) -> list[Aler
         for total in totals:
             found += _reached(run_id, applying, "estimate", total.basis, total.floor)
             found += _reached(run_id, applying, "upper_bound", total.basis, total.flop_high)
-            found += _forecast(reader, total, applying, plan, now_ns)
+        # What was measured is followed; what was reported only where nothing was measured to a point.
+        followed = max(totals, key=lambda total: (total.flop is not None, total.basis == "hardware"))
+        found += _forecast(reader, followed, applying, plan, now_ns)
     return _first_of_each(found)
 
 
@@ -120,7 +122,8 @@ def _forecast(reader: Reader, total: RunTotal, lines: Sequence[Threshold], plan:
     # Far below every line there is nothing to forecast, and the curve need not be read.
     if total.flop is None or not any(total.flop * 1_000 > line.amount_flop for line in lines):
         return []
-    at_ns = _unix_ns(total.last_at)
+    # A run that has fallen silent slows down with every hour.
+    at_ns = max(_unix_ns(total.last_at), now_ns)
     trend = growth(reader, total.run_id, total.basis, total.flop, at_ns)
     until_ns = now_ns + HORIZON_NS if plan.planned_end_ns is None else plan.planned_end_ns
     found = []

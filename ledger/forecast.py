@@ -14,10 +14,40 @@ MIN_SPAN_HOURS = 6
 """Less than this is no trend."""
 HOUR_NS = 3_600_000_000_000
 
+# A meter was born when what it observed began: its last reading less the time that it covers.
+_START = """
+SELECT min(born) FROM (
+    SELECT intDiv(max(last_at_ns) - coalesce(max(observed_ns), 0), 3600000000000) AS born FROM meters
+    WHERE run = {run:String} AND basis = {basis:String} GROUP BY meter_id)
+"""
+
+# Agents report at times of their own, so the total's steps are nobody's pace. Each meter has its own: one that was born
+# in the window grew from zero in it; an older one grew since its last reading before the window, or its first one in it.
+_PACE = """
+SELECT sum(intDiv(gained, hours)) FROM (
+    SELECT
+        toInt256(m.f)
+            - multiIf(b.born >= {from:Int64}, 0, early > 0, toInt256(f_early), toInt256(f_late)) AS gained,
+        {hour:Int64} - multiIf(b.born >= {from:Int64}, {from:Int64}, early > 0, early, late) AS hours
+    FROM (
+        SELECT
+            meter_id, max(p.f) AS f,
+            maxIf(p.h, p.h <= {from:Int64}) AS early, argMaxIf(p.f, p.h, p.h <= {from:Int64}) AS f_early,
+            minIf(p.h, p.h > {from:Int64}) AS late, argMinIf(p.f, p.h, p.h > {from:Int64}) AS f_late
+        FROM (
+            SELECT meter_id, intDiv(toUnixTimestamp(hour), 3600) AS h, max(coalesce(c.flop, c.flop_low)) AS f
+            FROM curve AS c WHERE run = {run:String} AND basis = {basis:String} GROUP BY meter_id, h) AS p
+        GROUP BY meter_id) AS m
+    INNER JOIN (
+        SELECT meter_id, intDiv(max(last_at_ns) - coalesce(max(observed_ns), 0), 3600000000000) AS born FROM meters
+        WHERE run = {run:String} AND basis = {basis:String} GROUP BY meter_id) AS b USING meter_id
+    WHERE hours > 0)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A run's total at its last reading (FLOP, Unix ns), and its pace since the window began (FLOP per hour)."""
+    """A run's total (FLOP) at a time (Unix ns), and its pace in the window before (FLOP per hour)."""
 
     flop: int
     at_ns: int
@@ -31,20 +61,12 @@ class Growth:
 
 
 def growth(reader: Reader, run_id: str, basis: str, flop: int, at_ns: int) -> Growth:
-    """Growth of a run up to `at_ns`, where its total is `flop`.
-
-    Agents report at times of their own, so each meter's gain counts from its own first hour in the window up to now;
-    a meter that has ended slows down that way, and one that has only begun adds nothing yet.
-    """
+    """Growth of a run up to `at_ns`, where its total is `flop`."""
     hour = at_ns // HOUR_NS
-    result = reader.query(
-        "SELECT sum(intDiv(m.gained, m.hours)), max(m.hours) FROM ("
-        " SELECT toInt256(max(f)) - toInt256(argMin(f, h)) AS gained, {hour:Int64} - min(h) AS hours FROM ("
-        "  SELECT meter_id, intDiv(toUnixTimestamp(hour), 3600) AS h, max(coalesce(c.flop, c.flop_low)) AS f"
-        "  FROM curve AS c WHERE run = {run:String} AND basis = {basis:String} AND h >= {from:Int64}"
-        "  GROUP BY meter_id, h)"
-        " GROUP BY meter_id HAVING hours > 0) AS m",
-        {"run": run_id, "basis": basis, "hour": hour, "from": hour - WINDOW_HOURS},
-    )
-    pace, span_hours = result.rows[0]
-    return Growth(flop, at_ns, int(pace or 0) if (span_hours or 0) >= MIN_SPAN_HOURS else 0)
+    run = {"run": run_id, "basis": basis}
+    began = int(reader.query(_START, run).rows[0][0])
+    since = max(began, hour - WINDOW_HOURS)
+    if hour - since < MIN_SPAN_HOURS:
+        return Growth(flop, at_ns, 0)
+    pace = reader.query(_PACE, {**run, "hour": hour, "from": since}).rows[0][0]
+    return Growth(flop, at_ns, int(pace or 0))
