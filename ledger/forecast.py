@@ -22,7 +22,7 @@ SELECT min(born) FROM (
 """
 
 # Agents report at times of their own, so the total's steps are nobody's pace. Each meter has its own: one that was born
-# in the window grew from zero in it; an older one grew since its last reading before the window, or its first one in it.
+# in the window grew from zero in it; an older one since its last reading before the window, or its first one in it.
 _PACE = """
 SELECT sum(intDiv(gained, hours)) FROM (
     SELECT
