@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from time import time_ns
 from typing import TYPE_CHECKING, Protocol
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -90,6 +91,7 @@ class DcgmBackend:
     """GPUs that a dcgm-exporter on this node measures."""
 
     name = "dcgm"
+    notices: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -107,7 +109,7 @@ class DcgmBackend:
         self._now_ns = now_ns
         self._boot_ns = since_boot_ns
         self._scraped_at_ns: int | None = None
-        self._failure: Retry | None = None
+        self._failure: str | None = None
         self._scrape: dict[Place, dict[str, float]] = {}
         self._names: dict[Place, str] = {}
         self._places: dict[str, Place] = {}
@@ -230,14 +232,14 @@ class DcgmBackend:
         now_ns = self._boot_ns()
         if self._scraped_at_ns is not None and now_ns - self._scraped_at_ns < SCRAPE_NS:
             if self._failure is not None:
-                raise self._failure
+                raise Retry(self._failure)
             return False
         self._scraped_at_ns = now_ns
         try:
             self._read(self._fetch(self._url))
         except (OSError, HTTPException, ValueError) as error:
-            self._failure = Retry(f"dcgm-exporter at {self._url}: {error}")
-            raise self._failure from error
+            self._failure = f"dcgm-exporter at {self._url}: {error}"
+            raise Retry(self._failure) from error
         self._failure = None
         return True
 
@@ -282,6 +284,10 @@ def _plausible(counter: str, value: float) -> bool:
 
 
 def _get(url: str) -> str:
-    with urlopen(url, timeout=_TIMEOUT_S) as answer:
-        text: str = answer.read().decode()
+    try:
+        with urlopen(url, timeout=_TIMEOUT_S) as answer:
+            text: str = answer.read().decode()
+    except HTTPError as refusal:
+        refusal.close()  # it is the answer, with its connection still open
+        raise OSError(f"HTTP {refusal.code} {refusal.reason}") from refusal
     return text
