@@ -1,4 +1,4 @@
-"""An agent put together from settings: its backends, its sources of run identities, its outbox and its receiver."""
+"""An agent put together from settings: backends, sources of run identities, outbox, shipper and receiver."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from agent.node_lock import default_path, lock_node
 from agent.outbox import Outbox
 from agent.reports.book import ReportBook
 from agent.reports.receiver import Receiver
+from agent.shipping.thread import ShippingThread
 from agent.telemetry import start_telemetry
 from wire.keys import load_or_create_key
 
@@ -25,16 +26,21 @@ if TYPE_CHECKING:
     from agent.devices.interface import Backend
     from agent.devices.simulated.backend import SimulatedBackend
     from cli.settings import Settings
+    from wire.kafka import KafkaConnection
 
 KEY_FILE = "agent.key"
 OUTBOX_FILE = "outbox.db"
 
 
 class AgentService:
-    """One node's agent, with the loop that drives it. Use as a context: everything is let go at the end."""
+    """One node's agent, with the loop that drives it. Use as a context: everything is let go at the end.
 
-    def __init__(self, settings: Settings) -> None:
+    With `ship_to` the outbox is emptied into Kafka beside the loop, and in the end as far as a few seconds allow.
+    """
+
+    def __init__(self, settings: Settings, ship_to: KafkaConnection | None = None) -> None:
         self._settings = settings
+        self._ship_to = ship_to
         self._stack = ExitStack()
         try:
             self._assemble()
@@ -55,11 +61,23 @@ class AgentService:
             stack.callback(backend.close)
         reports = ReportBook(settings.node, time.time_ns)
         self.agent = Agent(identity, backends, sources, reports, self.outbox, time.time_ns)
+        shipping = self._start_shipping()
         receiver = Receiver(reports, settings.otlp_host, settings.otlp_port, _token(settings))
         receiver.start()
         self.otlp_port = receiver.port
         stack.callback(receiver.close)
-        stack.callback(start_telemetry(self.agent, self.outbox, settings.metrics_port))
+        outage_s = None if shipping is None else shipping.outage_s
+        stack.callback(start_telemetry(self.agent, self.outbox, settings.metrics_port, outage_s))
+
+    def _start_shipping(self) -> ShippingThread | None:
+        if self._ship_to is None:
+            return None
+        from agent.shipping.kafka import KafkaTransport
+
+        shipping = ShippingThread(self.outbox, KafkaTransport(self._ship_to))
+        shipping.start()
+        self._stack.callback(shipping.finish)
+        return shipping
 
     def run(self, wait: Callable[[float], bool]) -> None:
         """Sample and seal on time until `wait`, which pauses for so many seconds, says to stop; then seal once more.
@@ -106,6 +124,14 @@ def make_backends(settings: Settings, now_ns: Callable[[], int]) -> tuple[list[B
 def _real(name: str, settings: Settings, identities: Environment, now_ns: Callable[[], int]) -> Backend:
     if name == "cpu":
         return CpuBackend(lambda process: identities.identify(process) is not None, now_ns)
+    if name == "nvml":
+        from agent.devices.nvml.backend import NvmlBackend
+
+        return NvmlBackend()
+    if name == "dcgm":
+        from agent.devices.dcgm import DcgmBackend
+
+        return DcgmBackend(settings.dcgm_url)
     if settings.trace is None:
         raise Fatal("the replay backend plays a recorded trace: name it with FLOPLEDGER_TRACE")
     from agent.devices.replay import ReplayBackend

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.assembly import KEY_FILE, AgentService, make_backends
+from cli.kafka_settings import kafka_connection
 from cli.output import Format, emit
 from cli.settings import load
 from cli.stopping import stop_on_signals
@@ -32,10 +33,11 @@ DEVICE_COLUMNS = (
 
 @app.command()
 def run() -> None:
-    """Measure this node and fill its outbox, until stopped."""
+    """Measure this node into its outbox, and with FLOPLEDGER_KAFKA_BOOTSTRAP ship it from there, until stopped."""
     settings = load()
+    ship_to = kafka_connection(settings)
     stop = stop_on_signals()
-    with AgentService(settings) as service:
+    with AgentService(settings, ship_to) as service:
         service.run(stop.wait)
 
 
@@ -62,6 +64,8 @@ def devices(form: FormatOption = Format.TABLE) -> None:
                     ),
                 }
             )
+        for notice in backend.notices:
+            typer.echo(notice, err=True)
         backend.close()
     emit("devices", found, DEVICE_COLUMNS, form)
 

@@ -48,8 +48,9 @@ class Settings(BaseSettings):
     node_lock: Path | None = Field(None, description="file that one agent per node holds; default in /run/lock")
 
     backends: tuple[Literal["cpu", "nvml", "dcgm", "simulated", "replay"], ...] = Field(
-        ("cpu",), min_length=1, description="how devices are measured, as a JSON list"
+        ("nvml", "cpu"), min_length=1, description="how devices are measured, as a JSON list"
     )
+    dcgm_url: str = Field("http://127.0.0.1:9400/metrics", description="where the dcgm backend scrapes dcgm-exporter")
     scenario: Path | None = Field(None, description="TOML file of the simulated backend")
     scenario_node: Annotated[int, Field(ge=0)] = Field(0, description="which node of the scenario this is")
     trace: Path | None = Field(None, description="recorded trace of the replay backend")
@@ -61,6 +62,36 @@ class Settings(BaseSettings):
     otlp_port: Annotated[int, Field(ge=0, le=65535)] = Field(4319, description="0 picks a free port")
     otlp_token_file: Path | None = Field(None, description="file with the bearer token that reports must carry")
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="Prometheus port of the agent; 0 is off")
+
+    kafka_bootstrap: str | None = Field(
+        None,
+        min_length=1,
+        description="Kafka brokers, `host:port` with commas in between, for `agent run` and `collector run`; "
+        "without it the collector reads the agent's outbox",
+    )
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = Field(
+        "PLAINTEXT", description="security_protocol of the brokers' listener"
+    )
+    kafka_ca_file: Path | None = Field(
+        None, description="authorities that sign the brokers' certificates; default the system's"
+    )
+    kafka_cert_file: Path | None = Field(None, description="our own certificate, for mutual TLS")
+    kafka_key_file: Path | None = Field(None, description="the key of that certificate")
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"] | None = Field(
+        None, description="how we say who we are, under SASL_SSL or SASL_PLAINTEXT"
+    )
+    kafka_username: str | None = Field(None, min_length=1, description="our name, for SCRAM and PLAIN")
+    kafka_password_file: Path | None = Field(None, description="file with the password of that name")
+    kafka_token_file: Path | None = Field(
+        None, description="file with the bearer token, for OAUTHBEARER; read at every login"
+    )
+    kafka_topic: str = Field("flopledger.batches", min_length=1, description="topic that batches go through")
+    kafka_group: str = Field("flopledger", min_length=1, description="consumer group of the collectors")
+    kafka_instance: str | None = Field(
+        None,
+        min_length=1,
+        description="this collector's own name in its group: after a restart it gets its partitions back at once",
+    )
 
     assess_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(5.0, description="seconds between assessments")
 
@@ -77,9 +108,11 @@ def load(overrides: dict[str, Any] | None = None) -> Settings:
         }
         return Settings(**kept)
     except ValidationError as error:
-        raise Misconfigured("\n".join(_sentence(detail) for detail in error.errors(include_url=False))) from error
+        # One line per setting: what else is said of it follows from the first mistake.
+        first = {str(detail["loc"][0]): detail for detail in reversed(error.errors(include_url=False))}
+        raise Misconfigured("\n".join(_sentence(detail) for detail in reversed(first.values()))) from error
     except SettingsError as error:
-        raise Misconfigured(f"{error}: lists and tables are written as JSON, such as '[\"cpu\"]'") from error
+        raise Misconfigured(_not_json(error)) from error
 
 
 def _from_file() -> dict[str, Any]:
@@ -93,7 +126,10 @@ def _from_file() -> dict[str, Any]:
         if named:
             raise Misconfigured(f"FLOPLEDGER_CONFIG names {path}, which does not exist") from error
         return {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        where = "FLOPLEDGER_CONFIG" if named else "FLOPLEDGER_DATA_DIR"
+        raise Misconfigured(f"{path} cannot be read: {error.strerror}; name another with {where}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{path}: {error}") from error
 
 
@@ -115,3 +151,10 @@ def _sentence(detail: Any) -> str:
         near = difflib.get_close_matches(name, Settings.model_fields, 1)
         return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
     return f"{name} ({PREFIX}{name.upper()}): {detail['msg']}; it is {detail['input']!r}"
+
+
+def _not_json(error: SettingsError) -> str:
+    """The library says which setting only in its sentence."""
+    name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+    variable = PREFIX + name.upper()
+    return f"{name} ({variable}): lists are written as JSON, such as '[\"cpu\"]'; it is {os.environ.get(variable)!r}"

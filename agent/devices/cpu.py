@@ -9,35 +9,51 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
+from agent.devices.counters import BOOTTIME_NS, BUSY_NS
 from agent.devices.interface import Capability, Delta, Device, Method, ProcessKey, ProcessUse, Snapshot
 from compute.cpu import CLOCK_CEILING_MHZ, flop_per_cycle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence, Set
 
 _IDLE_FIELDS = ("idle", "iowait")
 _GUEST_FIELDS = ("guest", "guest_nice")
 """Already contained in user and nice."""
 _RESCAN_EVERY_SNAPSHOTS = 5
+_YOUNG_NS = 100_000_000
+"""Between its fork and its exec a process still shows its parent's environment: a younger one is looked at later."""
+
+
+def _since_boot_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 class CpuBackend:
     """This machine's processors as one device; `belongs` says which processes are worth watching."""
 
     name = "cpu"
+    notices: tuple[str, ...] = ()
 
-    def __init__(self, belongs: Callable[[ProcessKey], bool], now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        belongs: Callable[[ProcessKey], bool],
+        now_ns: Callable[[], int],
+        since_boot_ns: Callable[[], int] = _since_boot_ns,
+    ) -> None:
         self._belongs = belongs
         self._now_ns = now_ns
+        self._since_boot_ns = since_boot_ns
         self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         self._ticks_per_s = os.sysconf("SC_CLK_TCK")
         self._watched: dict[int, tuple[ProcessKey, psutil.Process]] = {}
         self._seen: set[int] = set()
+        self._young: set[int] = set()
         self._snapshots = 0
         self._device = _describe(self._boot_id)
 
@@ -62,20 +78,27 @@ class CpuBackend:
             at_ns=self._now_ns(),
             epoch=self._boot_id,
             resumable=True,
-            counters={"busy_ns": self._whole_ticks_ns(busy_s)},
+            counters={BUSY_NS: self._whole_ticks_ns(busy_s), BOOTTIME_NS: self._since_boot_ns()},
             processes=processes,
         )
 
     def delta(self, before: Snapshot, after: Snapshot) -> Delta | None:
-        """Busy time between two snapshots."""
-        if after.at_ns <= before.at_ns:
+        """Busy time between two snapshots; the clock since boot says how far apart they are, whatever the other does.
+
+        The kernel adds up a process's time as it runs, and the machine's at every clock tick: where these differ, the
+        machine was busy for no less than its processes were.
+        """
+        observed_ns = after.counters[BOOTTIME_NS] - before.counters[BOOTTIME_NS]
+        if observed_ns <= 0:
             return None
+        used_before = {use.key: use.busy_ns or 0 for use in before.processes}
+        used_ns = sum((use.busy_ns or 0) - used_before[use.key] for use in after.processes if use.key in used_before)
         return Delta(
-            from_ns=before.at_ns,
+            from_ns=after.at_ns - observed_ns,
             to_ns=after.at_ns,
             method=Method.CPU_TIME,
-            observed_ns=after.at_ns - before.at_ns,
-            busy_ns=max(after.counters["busy_ns"] - before.counters["busy_ns"], 0),
+            observed_ns=observed_ns,
+            busy_ns=max(after.counters[BUSY_NS] - before.counters[BUSY_NS], used_ns),
         )
 
     def close(self) -> None:
@@ -83,34 +106,50 @@ class CpuBackend:
 
     def _processes(self) -> tuple[ProcessUse, ...]:
         if self._snapshots % _RESCAN_EVERY_SNAPSHOTS == 0:
-            self._rescan()
+            pids = set(psutil.pids())
+            self._seen &= pids
+            self._look_at(pids - self._seen)
+        elif self._young:
+            self._look_at(self._young)
         self._snapshots += 1
         uses = []
         for pid, (key, process) in list(self._watched.items()):
             try:
-                times = process.cpu_times()
+                # Reading the times of a pid does not tell that it is another process's by now.
+                times = process.cpu_times() if process.is_running() else None
             except psutil.Error:
+                times = None
+            if times is None:
                 del self._watched[pid]
+                self._seen.discard(pid)
                 continue
             uses.append(ProcessUse(key, self._whole_ticks_ns(times.user + times.system)))
         return tuple(uses)
 
-    def _rescan(self) -> None:
-        pids = set(psutil.pids())
-        self._seen &= pids
-        for pid in pids - self._seen:
-            self._seen.add(pid)
+    def _look_at(self, pids: Set[int]) -> None:
+        """Watch those of the processes that belong; what is too young to tell is looked at again the next time."""
+        self._young = set()
+        for pid in pids:
             try:
                 process = psutil.Process(pid)
-                key = ProcessKey(pid, round(process.create_time() * self._ticks_per_s), self._boot_id)
+                # Unix time of a start moves with the wall clock; ticks since boot never do.
+                started = round((process.create_time() - psutil.boot_time()) * self._ticks_per_s)
+                if self._since_boot_ns() - self._ticks_ns(started) < _YOUNG_NS:
+                    self._young.add(pid)
+                    continue
+                key = ProcessKey(pid, started, self._boot_id)
                 if self._belongs(key):
                     self._watched[pid] = (key, process)
+                self._seen.add(pid)
             except psutil.Error:
                 continue
 
     def _whole_ticks_ns(self, seconds: float) -> int:
         """The kernel counts whole clock ticks; psutil divides them into a float. This brings the integer back."""
-        return round(seconds * self._ticks_per_s) * (1_000_000_000 // self._ticks_per_s)
+        return self._ticks_ns(round(seconds * self._ticks_per_s))
+
+    def _ticks_ns(self, ticks: int) -> int:
+        return ticks * (1_000_000_000 // self._ticks_per_s)
 
 
 def read_environ(pid: int) -> Mapping[str, str]:
@@ -128,7 +167,8 @@ def _describe(boot_id: str) -> Device:
     clock_mhz = _clock_max_mhz()
     per_cycle = flop_per_cycle(flags)
     machine_id = Path("/etc/machine-id")
-    host = machine_id.read_text(encoding="ascii").strip() if machine_id.exists() else boot_id
+    # Images are made with an empty one, to be filled at the first boot.
+    host = (machine_id.exists() and machine_id.read_text(encoding="ascii").strip()) or boot_id
     return Device(
         id=f"cpu-{host}",
         kind="cpu",

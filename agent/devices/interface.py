@@ -117,6 +117,11 @@ class Backend(Protocol):
 
     name: str
 
+    @property
+    def notices(self) -> Sequence[str]:
+        """Lines for people: what cannot be measured as it should, why, and what to do about it."""
+        ...
+
     def devices(self) -> Sequence[Device]:
         """The devices that can be measured now; may change from call to call (MIG, hot-plug)."""
         ...

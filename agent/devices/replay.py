@@ -34,6 +34,7 @@ class Recorder:
 
     def __init__(self, backend: Backend, path: Path, now_ns: Callable[[], int]) -> None:
         self.name = backend.name
+        self.notices = backend.notices
         self._backend = backend
         self._now_ns = now_ns
         self._last: dict[str, Snapshot] = {}
@@ -145,6 +146,7 @@ class ReplayBackend:
     """
 
     name = "replay"
+    notices: tuple[str, ...] = ()
 
     def __init__(self, path: Path, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns

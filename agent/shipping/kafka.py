@@ -25,7 +25,8 @@ CLOSE_TIMEOUT_S = 2.0
 
 
 class KafkaTransport:
-    """A `Transport` to the topic of `connection`. Raises `Fatal` where it could never work.
+    """A `Transport` to the topic of `connection`. Raises `Fatal` when a package is missing; files are read by `send`,
+    since an agent that starts with a certificate that ran out must count all the same.
 
     Batches go out in chunks, each one record batch, which a broker takes whole or not at all, and no chunk leaves
     before the one before it is confirmed: so whatever is cut off and sent again, no batch overtakes an earlier one.
@@ -40,10 +41,6 @@ class KafkaTransport:
         missing = missing_packages()
         if missing is not None:
             raise Fatal(missing)
-        try:
-            connection.client_kwargs()
-        except KafkaSettingsError as error:
-            raise Fatal(str(error)) from error
 
     def send(self, batches: Sequence[Sealed]) -> int:
         """Deliver in order; returns how many, counted from the first, are confirmed."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from agent.errors import Retry
+from agent.errors import Fatal, Retry
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
+    from agent.errors import AgentError
     from agent.shipping.interface import Transport
     from wire.seal import Sealed
 
@@ -65,7 +66,10 @@ class Shipper:
         return 0.0 if self._failing_since is None else self._monotonic() - self._failing_since
 
     def step(self) -> int:
-        """Ship the oldest stored batches; returns how many are confirmed and forgotten. `Fatal` passes through."""
+        """Ship the oldest stored batches; returns how many are confirmed and forgotten.
+
+        `Fatal` is noted, and passes through at once: for how long to leave it is for the caller to know.
+        """
         try:
             batches = self._outbox.pending(-1, BATCHES_PER_STEP)
             if not batches:
@@ -75,17 +79,25 @@ class Shipper:
                 raise Retry("the broker takes no more now")
             self._outbox.forget(batches[confirmed - 1][0])
         except Retry as error:
-            self._back_off(str(error))
+            self._note(error)
+            self._back_off()
             return 0
+        except Fatal as error:
+            self._note(error)
+            raise
         self._recovered()
         return confirmed
 
-    def _back_off(self, trouble: str) -> None:
+    def _note(self, error: AgentError) -> None:
         if self._failing_since is None:
             self._failing_since = self._monotonic()
+        trouble = str(error)
         if trouble != self.trouble:
-            log.warning("batches wait in the outbox: %s", trouble)
+            level = logging.ERROR if isinstance(error, Fatal) else logging.WARNING
+            log.log(level, "counting goes on, batches wait in the outbox: %s", trouble)
         self.trouble = trouble
+
+    def _back_off(self) -> None:
         longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failures, 32))
         self._failures += 1
         self._wait(longest * self._rng.uniform(0.5, 1.0))

@@ -27,6 +27,7 @@ class SimulatedBackend:
     """
 
     name = "simulated"
+    notices: tuple[str, ...] = ()
 
     def __init__(self, fleet: Fleet, node: int, now_ns: Callable[[], int]) -> None:
         self._fleet = fleet
