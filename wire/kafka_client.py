@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from wire.kafka_faults import Fault, Whose, fault_of, missing_topic
@@ -60,9 +61,11 @@ class ClientWatch:
 
     def close(self) -> None:
         """Let go of threads and sockets, also of those that a failed constructor of kafka-python left behind."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            # That it is closed already: a producer's own thread may do so in this moment.
+            with suppress(RuntimeError):
+                client.close()
 
     def _succeeded(self, _: object) -> None:
         self._fault = None

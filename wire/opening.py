@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_FLOP = 2**128 - 1
 MAX_COUNTER = 2**63 - 1
+MAX_SIZE = 2**32 - 1
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 ShortName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Counter = Annotated[int, Field(ge=0, le=MAX_COUNTER)]
+Size = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 Decimal = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,38})$")]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -74,8 +76,8 @@ class _Device(_Body):
     kind: Literal["gpu", "mig", "cpu", "reporter"]
     name: Name
     accelerator: Name | None
-    units: Counter | None
-    clock_max_mhz: Counter | None
+    units: Size | None
+    clock_max_mhz: Size | None
     parent: Name | None
     driver: Name | None
     method: ShortName
@@ -171,7 +173,7 @@ def decode(sealed: Sealed) -> Batch:
         sealed_at_ns=_instant(body.sealed_at),
         rates=body.rates,
         readings=_readings(body.readings),
-        devices=tuple(_device(device) for device in body.devices),
+        devices=tuple(_device(device, f"devices.{n}") for n, device in enumerate(body.devices)),
         events=tuple(Event(e.kind, e.at_ns, e.device, e.run, e.detail) for e in body.events),
     )
 
@@ -202,8 +204,8 @@ def _big(values: list[str | None], field: str) -> tuple[int | None, ...]:
     return numbers
 
 
-def _device(body: _Device) -> DeviceRecord:
-    flop_per_s_max = None if body.flop_per_s_max is None else int(body.flop_per_s_max)
+def _device(body: _Device, field: str) -> DeviceRecord:
+    (flop_per_s_max,) = _big([body.flop_per_s_max], f"{field}.flop_per_s_max")
     return DeviceRecord(**{**body.model_dump(), "flop_per_s_max": flop_per_s_max})
 
 
@@ -219,9 +221,12 @@ def _uuid(text: str, field: str) -> UUID:
 
 def _instant(text: str) -> int:
     try:
-        return parse_ns(text)
+        at_ns = parse_ns(text)
     except ValueError as error:
         raise Malformed(str(error), "sealed_at") from error
+    if at_ns > MAX_COUNTER:
+        raise Malformed("past year 2262", "sealed_at")
+    return at_ns
 
 
 def _malformed(error: ValidationError) -> Malformed:

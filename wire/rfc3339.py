@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-_PATTERN = re.compile(r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?Z$")
+_PATTERN = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?Z", re.ASCII)
 
 
 def format_ns(at_ns: int) -> str:
@@ -21,10 +21,12 @@ def format_ns(at_ns: int) -> str:
 
 
 def parse_ns(text: str) -> int:
-    """The inverse of `format_ns`; raises ValueError for anything that is not UTC RFC 3339."""
-    match = _PATTERN.match(text)
+    """The inverse of `format_ns`; raises ValueError for anything that is not UTC RFC 3339 from 1970 on."""
+    match = _PATTERN.fullmatch(text)
     if match is None:
         raise ValueError("not an RFC 3339 time in UTC")
     stem, fraction = match.groups()
     seconds = int(datetime.fromisoformat(stem).replace(tzinfo=UTC).timestamp())
+    if seconds < 0:
+        raise ValueError("before 1970")
     return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))

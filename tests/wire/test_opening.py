@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.wire.batches import AGENT, Body, batch, reading, signed, spoilt
+from wire.batch import BIG_COLUMNS, COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS, SMALL_COLUMNS, Readings
+from wire.errors import Malformed, Unauthentic, WireError
+from wire.opening import MAX_BODY_BYTES, MAX_COUNTER, MAX_FLOP, MAX_SIZE, decode, from_headers, open_batch, public_key
+from wire.seal import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FULL = reading(int_op=4, tokens=5, **dict.fromkeys(SMALL_COLUMNS[:-1], 3))
+
+
+def refused(change: Callable[[Body], object]) -> Malformed:
+    with pytest.raises(Malformed) as caught:
+        open_batch(spoilt(change))
+    return caught.value
+
+
+def put(value: Any, *path: str | int) -> Callable[[Body], None]:
+    def change(body: Body) -> None:
+        at: Any = body
+        for step in path[:-1]:
+            at = at[step]
+        at[path[-1]] = value
+
+    return change
+
+
+def column(name: str, *values: Any) -> Callable[[Body], None]:
+    return put(list(values), "readings", name)
+
+
+def test_the_batch_to_spoil_is_well_formed() -> None:
+    assert open_batch(spoilt(lambda _: None)) == batch()
+
+
+@pytest.mark.parametrize("name", [name for name in COLUMNS if name != "at_ns"])
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_column_of_another_length_is_refused(name: str, length: int) -> None:
+    value = Readings.from_rows([FULL]).columns[name][0]
+    values = [str(value) if name in BIG_COLUMNS else value] * length
+    error = refused(column(name, *values))
+    assert str(error) == f"readings.{name}: {length} values where at_ns has 2"
+
+
+@pytest.mark.parametrize("name", ["at_ns", *SMALL_COLUMNS])
+@pytest.mark.parametrize("value", [-1, 1.5, 1.0, 1e30, True, "1", [1], {}, MAX_COUNTER + 1, 2**64 - 1])
+def test_what_is_no_counter_is_refused(name: str, value: Any) -> None:
+    assert refused(column(name, 1, value)).field == f"readings.{name}.1"
+
+
+@pytest.mark.parametrize("name", BIG_COLUMNS)
+@pytest.mark.parametrize(
+    "value", [7, 7.0, True, "", "-1", "+1", "01", "00", " 1", "1 ", "1\n", "1_0", "1.0", "1e3", "0x1", "٣", "1" * 40]
+)
+def test_what_is_no_decimal_string_is_refused(name: str, value: Any) -> None:
+    assert refused(column(name, "1", value)).field == f"readings.{name}.1"
+
+
+@pytest.mark.parametrize("name", BIG_COLUMNS)
+def test_past_2_to_the_128_is_refused(name: str) -> None:
+    error = refused(column(name, "1", str(MAX_FLOP + 1)))
+    assert (error.field, error.reason) == (f"readings.{name}", "past 2^128")
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED_COLUMNS))
+@pytest.mark.parametrize("given", ["left out", "null", "a null in it"])
+def test_a_required_column_holds_a_value_in_every_row(name: str, given: str) -> None:
+    change = {
+        "left out": lambda body: body["readings"].pop(name),
+        "null": put(None, "readings", name),
+        "a null in it": put(None, "readings", name, 1),
+    }[given]
+    assert refused(change).field in {f"readings.{name}", f"readings.{name}.1"}
+
+
+@pytest.mark.parametrize("name", sorted(KEY_COLUMNS))
+@pytest.mark.parametrize("value", ["", "x" * 513, 7, None, ["r"]])
+def test_a_name_that_is_none_is_refused(name: str, value: Any) -> None:
+    assert refused(put(value, "readings", name, 0)).field == f"readings.{name}.0"
+
+
+@pytest.mark.parametrize(
+    ("flop", "low", "high"), [("5", "6", "7"), ("8", "6", "7"), (None, "7", "6"), ("6", "7", "5"), ("0", "1", "1")]
+)
+def test_bounds_out_of_order_are_refused(flop: str | None, low: str, high: str) -> None:
+    def change(body: Body) -> None:
+        for name, value in (("flop", flop), ("flop_low", low), ("flop_high", high)):
+            body["readings"][name][1] = value
+
+    assert str(refused(change)) == "readings.flop[1]: flop_low ≤ flop ≤ flop_high does not hold"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("readings", "basis", 0), "guess"),
+        (("readings", "basis", 0), "Hardware"),
+        (("readings", "attribution", 1), "certain"),
+        (("devices", 0, "kind"), "tpu"),
+        (("schema",), "flopledger.batch/2"),
+        (("schema",), "flopledger.batch/1 "),
+        (("schema",), None),
+        (("cluster",), ""),
+        (("cluster",), None),
+        (("node",), 5),
+        (("rates",), "x" * 65),
+        (("seq",), -1),
+        (("seq",), "3"),
+        (("seq",), 3.0),
+        (("seq",), True),
+        (("seq",), MAX_COUNTER + 1),
+        (("agent",), AGENT + "="),
+        (("agent",), AGENT[:-1]),
+        (("chain",), "{0199e2f0-0000-7000-8000-000000000001}"),
+        (("chain",), "0199E2F0-0000-7000-8000-00000000000A"),
+        (("chain",), "0199e2f000007000800000000000000100000"),
+        (("chain",), "0199e2f000007000-8000-000000000000001"),
+        (("chain",), "g199e2f0-0000-7000-8000-000000000001"),
+        (("incarnation",), "urn:uuid:0199e2f000007000800000000001"),
+        (("incarnation",), "0199e2f0-0000-7000-8000-00000000000B"),
+        (("sealed_at",), 5),
+        (("sealed_at",), "2026-11-23T14:25:00+00:00"),
+        (("sealed_at",), "2026-13-23T14:25:00Z"),
+        (("sealed_at",), "1969-12-31T23:59:59Z"),
+        (("sealed_at",), "2262-04-12T00:00:00Z"),
+        (("prev",), "AB" * 32),
+        (("prev",), "ab" * 31),
+        (("prev",), 7),
+        (("devices", 0, "id"), ""),
+        (("devices", 0, "units"), -1),
+        (("devices", 0, "units"), MAX_SIZE + 1),
+        (("devices", 0, "clock_max_mhz"), MAX_SIZE + 1),
+        (("devices", 0, "flop_per_s_max"), 5),
+        (("devices", 0, "flop_per_s_max"), str(MAX_FLOP + 1)),
+        (("events", 0, "kind"), ""),
+        (("events", 0, "at_ns"), -1),
+        (("events", 0, "device"), ""),
+        (("events", 0, "detail"), None),
+        (("readings",), None),
+        (("readings",), []),
+        (("devices",), None),
+    ],
+)
+def test_every_field_is_checked_and_named(path: tuple[str | int, ...], value: Any) -> None:
+    assert refused(put(value, *path)).field == ".".join(map(str, path))
+
+
+@pytest.mark.parametrize("value", [1.5, True, [], "detail"])
+def test_details_of_an_event_are_texts_or_integers(value: Any) -> None:
+    change = put(value, "events", 0, "detail") if value == "detail" else put(value, "events", 0, "detail", "resumed")
+    assert (refused(change).field or "").startswith("events.0.detail")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*("schema", "cluster", "node", "agent", "chain", "incarnation", "seq", "prev", "sealed_at", "rates", "readings")],
+)
+def test_a_field_that_is_missing_is_named(name: str) -> None:
+    assert refused(lambda body: body.pop(name)).field == name
+
+
+@pytest.mark.parametrize(("seq", "prev"), [(0, "ab" * 32), (1, None), (MAX_COUNTER, None)])
+def test_only_the_first_of_a_chain_has_no_batch_before_it(seq: int, prev: str | None) -> None:
+    error = refused(lambda body: body.update(seq=seq, prev=prev))
+    assert str(error) == "prev: missing, or present on the first of a chain"
+
+
+def test_an_agent_speaks_only_for_itself() -> None:
+    error = refused(put("A" * 43, "agent"))
+    assert str(error) == "agent: not the key that signed"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"not json",
+        b"\xff\xfe{}",
+        b"\xef\xbb\xbf{}",
+        encode(batch()).replace(b'"c"', b'"\xff"'),
+        encode(batch()).replace(b'"c"', rb'"\ud800"'),
+        encode(batch()).replace(b'"c"', b'"\x00"'),
+        encode(batch()) + b"{}",
+        encode(batch())[:-1],
+        encode(batch()).replace(b'"seq":3', b'"seq":03'),
+        b"[" * 100_000,
+        b"[]",
+        b"null",
+        b"7",
+    ],
+)
+def test_what_is_no_json_object_in_utf_8_is_refused(body: bytes) -> None:
+    with pytest.raises(Malformed) as caught:
+        open_batch(signed(body))
+    assert caught.value.field == "body"
+
+
+@given(st.binary(max_size=64))
+def test_any_signed_bytes_are_a_batch_or_an_error_of_ours(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        open_batch(signed(body))
+
+
+def test_a_body_that_is_too_long_is_refused_before_it_is_read() -> None:
+    longest = b" " * MAX_BODY_BYTES
+    with pytest.raises(Malformed):
+        open_batch(signed(longest))
+    with pytest.raises(Unauthentic, match=f"body: {MAX_BODY_BYTES + 1} bytes, more than {MAX_BODY_BYTES}"):
+        open_batch(signed(longest + b" "))
+
+
+def test_keys_of_later_versions_are_ignored_everywhere() -> None:
+    def change(body: Body) -> None:
+        for place in (body, body["readings"], body["devices"][0], body["events"][0]):
+            place["invented_later"] = [1.5, {"deep": None}]
+
+    assert open_batch(spoilt(change)) == batch()
+
+
+def test_of_a_key_given_twice_the_last_one_counts() -> None:
+    body = encode(batch())
+    assert open_batch(signed(body.replace(b'"seq":3', b'"seq":9,"seq":3'))) == batch()
+    assert open_batch(signed(body.replace(b'"seq":3', b'"seq":3,"seq":9'))).seq == 9
+
+
+def test_an_optional_column_that_is_null_is_one_left_out() -> None:
+    assert open_batch(spoilt(put(None, "readings", "tokens"))) == batch()
+
+
+@pytest.mark.parametrize("schema", ["flopledger.batch/2", "", "x" * 1_000])
+def test_a_schema_that_the_headers_name_and_nobody_knows_is_refused(schema: str) -> None:
+    with pytest.raises(Malformed, match=r"is not 'flopledger\.batch/1'") as caught:
+        decode(replace(signed(encode(batch())), schema=schema))
+    assert caught.value.field == "schema"
+
+
+@pytest.mark.parametrize("missing", ["schema", "key_id", "sha256", "signature"])
+def test_a_header_that_is_missing_is_named(missing: str) -> None:
+    sealed = signed(encode(batch()))
+    with pytest.raises(Unauthentic, match=f"{missing}: header is missing"):
+        from_headers(sealed.body, [header for header in sealed.headers() if header[0] != missing])
+
+
+def test_headers_that_are_not_utf_8_are_refused() -> None:
+    sealed = signed(encode(batch()))
+    with pytest.raises(Unauthentic, match="headers: not UTF-8"):
+        from_headers(sealed.body, [*sealed.headers(), ("key_id", b"\xff")])
+
+
+@pytest.mark.parametrize(
+    "name", ["", "=", "A" * 42, "A" * 44, AGENT + "=", "é" * 43, "+" + AGENT[1:], AGENT.replace("_", "/"), " " + AGENT]
+)
+def test_a_key_id_that_is_no_key_is_refused(name: str) -> None:
+    with pytest.raises(Unauthentic) as caught:
+        public_key(name)
+    assert caught.value.field == "key_id"
+
+
+def test_one_key_has_one_name() -> None:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    same_key = alphabet.index(AGENT[-1]) // 4 * 4
+    others = set(alphabet[same_key : same_key + 4]) - {AGENT[-1]}
+    assert len(others) == 3
+    for last in others:
+        with pytest.raises(Unauthentic, match="key_id: not the canonical name of a key"):
+            public_key(AGENT[:-1] + last)
+
+
+def test_errors_say_where_and_what() -> None:
+    assert (str(WireError("wrong", "field")), str(WireError("wrong"))) == ("field: wrong", "wrong")
