@@ -20,7 +20,7 @@ from agent.telemetry import start_telemetry
 from wire.keys import load_or_create_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agent.attribution.interface import IdentitySource
     from agent.devices.interface import Backend
@@ -115,13 +115,15 @@ def make_backends(settings: Settings, now_ns: Callable[[], int]) -> tuple[list[B
             backends.append(simulated)
             sources.append(Environment(simulated.environ))
             continue
-        backends.append(_real(name, settings, real, now_ns))
+        backends.append(_real(name, settings, real, now_ns, backends))
         if real not in sources:
             sources.append(real)
     return backends, sources
 
 
-def _real(name: str, settings: Settings, identities: Environment, now_ns: Callable[[], int]) -> Backend:
+def _real(
+    name: str, settings: Settings, identities: Environment, now_ns: Callable[[], int], others: Sequence[Backend]
+) -> Backend:
     if name == "cpu":
         return CpuBackend(lambda process: identities.identify(process) is not None, now_ns)
     if name == "nvml":
@@ -130,8 +132,11 @@ def _real(name: str, settings: Settings, identities: Environment, now_ns: Callab
         return NvmlBackend()
     if name == "dcgm":
         from agent.devices.dcgm import DcgmBackend
+        from agent.devices.nvml.backend import NvmlBackend
 
-        return DcgmBackend(settings.dcgm_url)
+        # dcgm-exporter knows no processes and no MIG UUIDs; NVML, where it is there too, does.
+        nvml = next((other for other in others if isinstance(other, NvmlBackend)), None)
+        return DcgmBackend(settings.dcgm_url, nvml)
     if settings.trace is None:
         raise Fatal("the replay backend plays a recorded trace: name it with FLOPLEDGER_TRACE")
     from agent.devices.replay import ReplayBackend

@@ -36,8 +36,8 @@ def book_delta(counters: Counters, device: Device, delta: Delta, split: Sequence
     cycles = _cycle_parts(delta.cycles, weights)
     for n, share in enumerate(split):
         run = share.run or _NOBODY
-        if observed_ns[n] or delta.busy_ns:
-            done = price(device, delta.method, cycles[n], busy_ns[n] or 0, observed_ns[n], run.dtype, delta.clock_mhz)
+        if delta.observed_ns or delta.busy_ns:
+            done = price(device, delta.method, cycles[n], busy_ns[n], observed_ns[n], run.dtype, delta.clock_mhz)
             grown = amounts(
                 done.flop,
                 cycles[n],
@@ -59,10 +59,7 @@ def book_gap(
     identify: Callable[[ProcessKey], RunIdentity | None],
     at_ns: int,
 ) -> None:
-    """Declare time that no counter covers: to the run whose processes were there before and after, else to nobody.
-
-    A CPU package's time is its cores' time together, as its busy time is.
-    """
+    """Declare time that no counter covers: to the run whose processes were there before and after, else to nobody."""
     length_ns = after.at_ns - before.at_ns
     if length_ns <= 0:
         return
@@ -84,7 +81,7 @@ def book_report(counters: Counters, report: Reported, at_ns: int) -> None:
 
 
 def _book_unobserved(counters: Counters, device: Device, run: RunIdentity, length_ns: int, at_ns: int) -> None:
-    done = price(device, Method.UNOBSERVED, Cycles(), 0, length_ns, run.dtype)
+    done = price(device, Method.UNOBSERVED, Cycles(), None, length_ns, run.dtype)
     key = _key(run, device, Method.UNOBSERVED, "low")
     counters.add(key, amounts(done.flop, Cycles(), gap_ns=length_ns), at_ns)
 

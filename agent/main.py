@@ -9,7 +9,8 @@ from agent import baseline
 from agent.attribution.share import shares
 from agent.booking import book_delta, book_gap, book_report
 from agent.counters import Counters
-from agent.errors import OutboxFull, Retry, SkipDevice
+from agent.devices.interface import Method
+from agent.errors import Retry, SkipDevice
 from compute.accelerators import VERSION
 from wire.batch import Batch, DeviceRecord, Event, Readings
 from wire.seal import seal
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INVENTORY_EVERY_TICKS = 60
+_RANK = {method.value: rank for rank, method in enumerate(Method)}
 
 
 class Agent:
@@ -48,10 +50,10 @@ class Agent:
         self._now_ns = now_ns
         self._counters = Counters()
         self._events: list[Event] = []
-        self._inventory: dict[str, tuple[Backend, Device]] = {}
-        self._records: tuple[DeviceRecord, ...] = ()
+        self._inventory: dict[str, tuple[Backend, Device, DeviceRecord]] = {}
         self._inventory_sealed: tuple[DeviceRecord, ...] = ()
         self._silent: dict[str, str] = {}
+        self._sealing_waits = False
         self.ticks = 0
         stored = outbox.baseline() or {"snapshots": {}, "reports": None, "at_ns": 0}
         self._before: dict[str, Snapshot] = baseline.decode(stored["snapshots"])
@@ -63,40 +65,45 @@ class Agent:
     @property
     def devices(self) -> list[Device]:
         """What is measured now."""
-        return [device for _, device in self._inventory.values()]
+        return [device for _, device, _ in self._inventory.values()]
 
     @property
     def silent_devices(self) -> int:
         """How many devices could not be read the last time."""
-        return len(self._silent)
+        return sum(device in self._silent for device in self._inventory)
 
     def tick(self) -> None:
         """Sample every device once and count what happened since the last time."""
         if self.ticks % INVENTORY_EVERY_TICKS == 0:
             self._take_inventory()
         self.ticks += 1
-        for backend, device in list(self._inventory.values()):
+        for backend, device, _ in list(self._inventory.values()):
             try:
                 self._sample(backend, device)
             except (SkipDevice, Retry) as error:
                 self._fell_silent(device.id, str(error))
 
     def seal(self) -> bool:
-        """Seal what moved since the last batch and store it; False when there was nothing, or no room for it."""
+        """Seal what moved since the last batch and store it; False when there was nothing, or no room for it now."""
         reported, report_state = self._reports.take()
         now_ns = self._time()
         for report in reported:
             book_report(self._counters, report, now_ns)
         readings = self._counters.moved()
-        inventory = self._records
+        inventory = tuple(record for _, _, record in self._inventory.values())
         fresh = inventory if inventory != self._inventory_sealed else ()
         if not (readings or self._events or fresh):
             return False
         try:
             self._store(readings, fresh, now_ns, report_state)
-        except OutboxFull as error:
-            log.warning("%s", error)
+        except Retry as error:
+            if not self._sealing_waits:
+                log.warning("%s", error)
+            self._sealing_waits = True
             return False
+        if self._sealing_waits:
+            log.warning("sealing goes on: what was counted meanwhile is in batch %d", self._outbox.next_seq - 1)
+        self._sealing_waits = False
         self._counters.sealed()
         self._events.clear()
         self._inventory_sealed = inventory
@@ -164,15 +171,18 @@ class Agent:
         )
 
     def _take_inventory(self) -> None:
-        found: dict[str, tuple[Backend, Device]] = {}
+        found: dict[str, tuple[Backend, Device, DeviceRecord]] = {}
         for backend in self._backends:
             try:
-                found.update({device.id: (backend, device) for device in backend.devices()})
-            except Retry as error:
+                for device in backend.devices():
+                    record = _record(backend, device)
+                    # Two backends may reach one device: whoever measures it better counts it, and nobody else.
+                    if device.id not in found or _RANK[record.method] < _RANK[found[device.id][2].method]:
+                        found[device.id] = (backend, device, record)
+            except (SkipDevice, Retry) as error:
                 log.warning("%s: %s", backend.name, error)
                 found.update({name: held for name, held in self._inventory.items() if held[0] is backend})
         self._inventory = found
-        self._records = tuple(_record(backend, device) for backend, device in found.values())
 
     def _identify(self, process: ProcessKey) -> RunIdentity | None:
         for source in self._sources:

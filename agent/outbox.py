@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
 import uuid_utils.compat
 
-from agent.errors import OutboxDamaged, OutboxFull, Retry
+from agent.errors import Fatal, OutboxDamaged, OutboxFull, Retry
 from agent.thinning import Thinned, superseded
 from wire.seal import Sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
 DEFAULT_MAX_BYTES = 1 << 30
 
@@ -41,11 +42,17 @@ class Outbox:
         self.path = path
         self._max_bytes = max_bytes
         self._lock = threading.RLock()
+        _refuse_emptied(path)
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-            self._prepare()
         except sqlite3.DatabaseError as error:
             raise _damaged_or_retry(error, path) from error
+        try:
+            with self._using():
+                self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
 
     def _prepare(self) -> None:
         if self._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
@@ -65,7 +72,7 @@ class Outbox:
 
     def baseline(self) -> dict[str, Any] | None:
         """What the last stored batch left for the next delta to start from; None before the first."""
-        with self._lock:
+        with self._using():
             stored: dict[str, Any] | None = self._get("baseline")
             return stored
 
@@ -74,7 +81,7 @@ class Outbox:
 
         Raises `OutboxFull` when it cannot fit: then counting goes on and sealing waits.
         """
-        with self._lock:
+        with self._using():
             # Counted here, so that not every batch has to add up the file; somebody else may have emptied it since.
             if self._stored_bytes + incoming_bytes <= self._max_bytes:
                 return []
@@ -106,11 +113,14 @@ class Outbox:
     ) -> None:
         """Store a batch, what the next delta starts from, and what the batch pushed out, all or nothing.
 
-        `keep` protects a batch that says more than its counters. Raises `OutboxFull` when the disk is full.
+        `keep` protects a batch that says more than its counters. Raises `OutboxFull` when the disk is full, `Fatal`
+        when somebody else went on with the chain.
         """
-        with self._lock:
+        with self._using():
             try:
                 with self._transaction():
+                    if self._get("head")["next_seq"] != seq:
+                        raise Fatal(f"another agent writes to the outbox {self.path}: stop one of them")
                     for gone in thinned:
                         self._db.execute(
                             "DELETE FROM batches WHERE seq BETWEEN ? AND ?", (gone.first_seq, gone.last_seq)
@@ -140,34 +150,27 @@ class Outbox:
 
     def pending(self, after_seq: int, limit: int) -> list[tuple[int, Sealed]]:
         """Stored batches past `after_seq` (-1: all), oldest first."""
-        with self._lock:
-            try:
-                rows = self._db.execute(
-                    "SELECT seq, body, sha256, key_id, signature, schema FROM batches "
-                    "WHERE seq > ? ORDER BY seq LIMIT ?",
-                    (after_seq, limit),
-                ).fetchall()
-            except sqlite3.DatabaseError as error:
-                raise _damaged_or_retry(error, self.path) from error
+        with self._using():
+            rows = self._db.execute(
+                "SELECT seq, body, sha256, key_id, signature, schema FROM batches WHERE seq > ? ORDER BY seq LIMIT ?",
+                (after_seq, limit),
+            ).fetchall()
         return [(row[0], Sealed(*row[1:])) for row in rows]
 
     def forget(self, through_seq: int) -> None:
         """These are recorded elsewhere: delete all up to and including `through_seq`."""
-        with self._lock:
-            try:
-                self._db.execute("DELETE FROM batches WHERE seq <= ?", (through_seq,))
-            except sqlite3.DatabaseError as error:
-                raise _damaged_or_retry(error, self.path) from error
+        with self._using():
+            self._db.execute("DELETE FROM batches WHERE seq <= ?", (through_seq,))
 
     def stored_bytes(self) -> int:
         """Bytes of all stored batches."""
-        with self._lock:
+        with self._using():
             total: int = self._db.execute("SELECT coalesce(sum(length(body)), 0) FROM batches").fetchone()[0]
             return total
 
     def stored_batches(self) -> int:
         """How many batches wait."""
-        with self._lock:
+        with self._using():
             count: int = self._db.execute("SELECT count(*) FROM batches").fetchone()[0]
             return count
 
@@ -175,6 +178,17 @@ class Outbox:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Hold the lock, and say what to do about what SQLite says."""
+        with self._lock:
+            try:
+                yield
+            except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+                raise  # our own mistake, not the file's
+            except sqlite3.DatabaseError as error:
+                raise _damaged_or_retry(error, self.path) from error
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
@@ -214,7 +228,18 @@ class _Transaction:
 def _damaged_or_retry(error: sqlite3.DatabaseError, path: Path | str) -> OutboxDamaged | Retry:
     if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
         return Retry(f"the outbox {path} cannot be used now: {error}")
+    return _damaged(path, str(error))
+
+
+def _refuse_emptied(path: Path | str) -> None:
+    """SQLite would take an empty file for a new one, and delete the log beside it with all the batches in there."""
+    file, log = Path(path), Path(f"{path}-wal")
+    if file.exists() and file.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
+        raise _damaged(path, "it is empty, its log is not")
+
+
+def _damaged(path: Path | str, why: str) -> OutboxDamaged:
     return OutboxDamaged(
-        f"the outbox {path} is damaged ({error}); nothing was changed. Move it and its -wal file away to begin a new "
+        f"the outbox {path} is damaged ({why}); nothing was changed. Move it and its -wal file away to begin a new "
         "chain, and keep them: `sqlite3 FILE .recover` brings back what was not shipped yet"
     )

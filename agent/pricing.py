@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.devices.interface import Method
 from compute.accelerators import table
-from compute.cycles import PPM, Executed, clock_margin_ppm, executed
+from compute.cycles import Executed, clock_margin_ppm, executed
 from compute.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -25,25 +25,28 @@ def price(
     device: Device,
     method: Method,
     cycles: Cycles,
-    busy_ns: int,
+    busy_ns: int | None,
     time_ns: int,
     dtype: Dtype,
     clock_mhz: tuple[int, int, int] | None = None,
 ) -> Executed:
-    """FLOP that `device` executed in `time_ns`, of which it was busy `busy_ns`.
+    """FLOP that `device` executed in `time_ns`, of which it was busy `busy_ns` (None: not measured).
 
     Methods that count tensor cycles give a point; the others give bounds only, from nothing to all that the silicon can
     do. A device that the FLOP table does not know is bounded by the fastest one it does know.
     """
     accelerator = table().get(device.accelerator) if device.accelerator else None
     if accelerator is not None and cycles.tensor is not None and method in MARGIN_PPM:
-        margin_ppm = MARGIN_PPM[method] + (0 if clock_mhz is None else clock_margin_ppm(clock_mhz))
-        return executed(accelerator, cycles, dtype, min(margin_ppm, PPM))
+        # Cycle counters need no clock; the other methods made their cycles from one.
+        clock_ppm = 0 if method is Method.GPM_CYCLES else clock_margin_ppm(clock_mhz)
+        return executed(accelerator, cycles, dtype, MARGIN_PPM[method] + clock_ppm)
     rate = device.flop_per_s_max
     if rate is None:
         rate = max(known.flop_per_s_max for known in table().values())
-    if method is Method.CPU_TIME:
-        # Busy time of a package is CPU time, summed over its cores.
-        rate = -(-rate // (device.units or 1))
-    bounded_ns = busy_ns if method in {Method.CPU_TIME, Method.BUSY} else time_ns
+    bounded_ns = time_ns
+    if busy_ns is not None and method in {Method.CPU_TIME, Method.BUSY}:
+        bounded_ns = busy_ns
+        if method is Method.CPU_TIME:
+            # Busy time of a package is CPU time, summed over its cores.
+            rate = -(-rate // (device.units or 1))
     return Executed(Estimate.at_most(-(-bounded_ns * rate // _SECOND_NS)), None)

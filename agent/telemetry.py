@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 PUSH_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-def start_telemetry(agent: Agent, outbox: Outbox, metrics_port: int) -> Callable[[], None]:
-    """Expose the agent's own metrics; returns what stops it. Without a port and an endpoint nothing is started."""
+def start_telemetry(
+    agent: Agent, outbox: Outbox, metrics_port: int, outage_s: Callable[[], float] | None = None
+) -> Callable[[], None]:
+    """Expose the agent's own metrics; returns what stops it. Without a port and an endpoint nothing is started.
+
+    `outage_s` says for how long nothing could be shipped; None where nothing is shipped.
+    """
     readers: list[MetricReader] = []
     if metrics_port:
         readers.append(_prometheus_reader(metrics_port))
@@ -41,7 +46,7 @@ def start_telemetry(agent: Agent, outbox: Outbox, metrics_port: int) -> Callable
     def counter(name: str, read: Callable[[], int], description: str) -> None:
         meter.create_observable_counter(name, [_observe(read)], description=description)
 
-    def gauge(name: str, read: Callable[[], int], unit: str, description: str) -> None:
+    def gauge(name: str, read: Callable[[], float], unit: str, description: str) -> None:
         meter.create_observable_gauge(name, [_observe(read)], unit=unit, description=description)
 
     counter("flopledger.agent.ticks", lambda: agent.ticks, "samples of all devices")
@@ -52,10 +57,12 @@ def start_telemetry(agent: Agent, outbox: Outbox, metrics_port: int) -> Callable
     )
     gauge("flopledger.agent.outbox.batches", outbox.stored_batches, "{batch}", "batches that nobody acknowledged yet")
     gauge("flopledger.agent.outbox.size", outbox.stored_bytes, "By", "bytes of those batches")
+    if outage_s is not None:
+        gauge("flopledger.agent.outage", outage_s, "s", "for how long nothing could be shipped")
     return provider.shutdown
 
 
-def _observe(read: Callable[[], int]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+def _observe(read: Callable[[], float]) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def callback(options: CallbackOptions) -> Iterable[Observation]:
         del options
         return [Observation(read())]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.attribution.interface import DEFAULT_PURPOSE, RunIdentity
 from compute.precision import Dtype
+from wire.batch import UNATTRIBUTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_REMEMBERED = 4_096
+MAX_NAME_CHARS = 512
+MAX_PURPOSE_CHARS = 64
+"""The wire takes no more: a batch with a longer name would not open, and all that it counts would be lost."""
 
 
 class Environment:
@@ -38,8 +42,11 @@ class Environment:
 
 
 def _identity(environ: Mapping[str, str]) -> RunIdentity | None:
-    run = environ.get("FLOPLEDGER_RUN_ID", "").strip()
-    if not run:
+    run = _named(environ, "FLOPLEDGER_RUN_ID", MAX_NAME_CHARS)
+    if run is None:
+        return None
+    if run == UNATTRIBUTED:
+        log.warning("FLOPLEDGER_RUN_ID=%s stands for work of no known run; no run can be called so", run)
         return None
     declared = environ.get("FLOPLEDGER_DTYPE", Dtype.UNDECLARED.value).strip().lower()
     try:
@@ -49,7 +56,17 @@ def _identity(environ: Mapping[str, str]) -> RunIdentity | None:
         dtype = Dtype.UNDECLARED
     return RunIdentity(
         run=run,
-        purpose=environ.get("FLOPLEDGER_PURPOSE", "").strip() or DEFAULT_PURPOSE,
+        purpose=_named(environ, "FLOPLEDGER_PURPOSE", MAX_PURPOSE_CHARS) or DEFAULT_PURPOSE,
         dtype=dtype,
-        model=environ.get("FLOPLEDGER_MODEL_ID", "").strip() or None,
+        model=_named(environ, "FLOPLEDGER_MODEL_ID", MAX_NAME_CHARS),
     )
+
+
+def _named(environ: Mapping[str, str], variable: str, max_chars: int) -> str | None:
+    """The variable's value; None, with a warning, when the wire could not carry it."""
+    value = environ.get(variable, "").strip()
+    # What is not UTF-8 in an environment arrives as lone surrogates, which no JSON may hold.
+    if len(value) > max_chars or any("\ud800" <= char <= "\udfff" for char in value):
+        log.warning("%s is ignored: it must be UTF-8 of at most %d characters, not %.80r", variable, max_chars, value)
+        return None
+    return value or None

@@ -256,8 +256,11 @@ def test_our_own_expired_certificate_is_fatal_before_anything_is_sent(
     kafka_broker: KafkaBroker, tls: KafkaConnection
 ) -> None:
     old = kafka_broker.expired_client
-    with pytest.raises(Fatal, match=f"our certificate {old.cert} expired on .*: renew it"):
-        KafkaTransport(replace(tls, bootstrap=kafka_broker.mutual, cert_file=old.cert, key_file=old.key))
+    with (
+        Closing(replace(tls, bootstrap=kafka_broker.mutual, cert_file=old.cert, key_file=old.key)) as transport,
+        pytest.raises(Fatal, match=f"our certificate {old.cert} expired on .*: renew it"),
+    ):
+        transport.send([batch(0)])
 
 
 @pytest.mark.parametrize(
