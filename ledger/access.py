@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,7 +29,7 @@ from ledger.readonly import check
 from ledger.store import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from starlette.requests import Request
@@ -52,7 +53,7 @@ class Access(Protocol):
 def connect(data_dir: Path, now_ns: Callable[[], int]) -> Iterator[Access]:
     """The ledger in `data_dir`, here or at its holder; raises `Held` when a holder does not answer."""
     path = data_dir / SOCKET
-    if path.exists():
+    if _there(path):
         remote = Remote(path)
         if remote.answers():
             try:
@@ -65,6 +66,13 @@ def connect(data_dir: Path, now_ns: Callable[[], int]) -> Iterator[Access]:
         yield ledger
     finally:
         ledger.close()
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}; choose another directory with FLOPLEDGER_DATA_DIR") from error
 
 
 class Remote:
@@ -80,6 +88,11 @@ class Remote:
 
     def answers(self) -> bool:
         """Somebody listens; a socket left behind by a killed holder answers nobody."""
+        # Asked first by hand: the HTTP library leaves a socket open that could not connect.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(2)
+            if probe.connect_ex(str(self._path)) != 0:
+                return False
         try:
             return self._http.get("/health").status_code == httpx.codes.OK
         except httpx.TransportError:
@@ -88,7 +101,7 @@ class Remote:
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
         """Ask the holder."""
         answer = self._ask("/query", {"sql": sql, "parameters": dict(parameters or {})})
-        return Result(tuple(answer["columns"]), [[_revived(cell) for cell in row] for row in answer["rows"]])
+        return Result(tuple(answer["columns"]), [_revived(row) for row in answer["rows"]])
 
     def append(self, statements: Sequence[Statement]) -> list[int]:
         """Have the holder write."""
@@ -135,6 +148,7 @@ class Holder:
         try:
             self._listener.bind(str(self._path))
         except OSError as error:
+            self._listener.close()
             raise Fatal(f"{self._path}: {error}; a socket's path holds 107 bytes: use a shorter directory") from error
         # Nobody can connect before uvicorn listens, so the mode is right in time.
         self._path.chmod(0o600)
@@ -161,7 +175,7 @@ class Holder:
 
     def _answer_query(self, asked: Any) -> Any:
         result = self._ledger.query(check(asked["sql"]), asked["parameters"])
-        return {"columns": result.columns, "rows": [[_portable(cell) for cell in row] for row in result.rows]}
+        return {"columns": result.columns, "rows": [_portable(row) for row in result.rows]}
 
     def _answer_append(self, asked: Any) -> Any:
         statements = [Statement(s["kind"], s["author"], s["data"]) for s in asked["statements"]]
@@ -182,19 +196,38 @@ def _json(value: Any) -> Response:
 
 
 def _portable(cell: Any) -> Any:
-    """JSON has no times and no bytes; they travel with a mark."""
-    if isinstance(cell, datetime):
-        return {"time": cell.isoformat()}
-    if isinstance(cell, UUID):
-        return {"uuid": str(cell)}
-    if isinstance(cell, bytes):
-        return {"hex": cell.hex()}
-    return list(cell) if isinstance(cell, tuple) else cell
+    """JSON has no times and no bytes; they travel as an object with a mark, which nothing else does."""
+    found: Any
+    match cell:
+        case None | str() | int() | float():
+            found = cell
+        case datetime():
+            found = {"time": cell.isoformat()}
+        case UUID():
+            found = {"uuid": str(cell)}
+        case bytes():
+            found = {"hex": cell.hex()}
+        case Mapping():
+            found = {"map": [_portable(pair) for pair in cell.items()]}
+        case Sequence():
+            found = [_portable(item) for item in cell]
+        case _:
+            found = str(cell)
+    return found
 
 
 def _revived(cell: Any) -> Any:
-    if isinstance(cell, dict) and len(cell) == 1:
-        kind, value = next(iter(cell.items()))
-        revive: dict[str, Callable[[str], Any]] = {"time": datetime.fromisoformat, "uuid": UUID, "hex": bytes.fromhex}
-        return revive[kind](value) if kind in revive else cell
+    if isinstance(cell, list):
+        return [_revived(item) for item in cell]
+    if isinstance(cell, dict):
+        ((kind, value),) = cell.items()
+        return _REVIVE[kind](value)
     return cell
+
+
+_REVIVE: dict[str, Callable[[Any], Any]] = {
+    "time": datetime.fromisoformat,
+    "uuid": UUID,
+    "hex": bytes.fromhex,
+    "map": lambda pairs: dict(map(_revived, pairs)),
+}

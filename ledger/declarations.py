@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from compute.precision import Dtype
 from ledger.errors import Refused
 from ledger.journal import Statement
+from wire.batch import UNATTRIBUTED
 from wire.rfc3339 import parse_ns
 
 if TYPE_CHECKING:
     from ledger.reader import Reader
 
+MAX_NAME_CHARS = 512
+"""As on the wire."""
+MAX_UNIX_NS = (1 << 63) - 1
+"""What the engine's times in nanoseconds have room for."""
 PURPOSES = (
     "pre-training",
     "continued pre-training",
@@ -42,20 +48,32 @@ class Declaration:
 
     def statement(self, author: str) -> Statement:
         """The journal entry that puts this on record; raises `Refused` when a field makes no sense."""
+        if self.run_id in {"", UNATTRIBUTED}:
+            raise Refused(f"a run cannot be called {self.run_id!r}")
+        if max(len(self.run_id), len(self.model_id)) > MAX_NAME_CHARS:
+            raise Refused(f"the name of a run or a model has at most {MAX_NAME_CHARS} characters")
+        if self.dtype and self.dtype not in tuple(Dtype):
+            raise Refused(f"dtype {self.dtype!r} is none of: {', '.join(Dtype)}")
         if self.purpose and self.purpose not in PURPOSES:
             raise Refused(f"purpose {self.purpose!r} is none of: {', '.join(PURPOSES)}")
         if self.planned_flop is not None and not 0 < self.planned_flop < 1 << 128:
             raise Refused(f"a budget of {self.planned_flop} FLOP makes no sense: leave it out, or give what is planned")
-        if self.devices is not None and self.devices < 1:
+        if self.devices is not None and not 0 < self.devices < 1 << 32:
             raise Refused(f"a world size of {self.devices} devices makes no sense")
         if self.planned_end is not None:
-            try:
-                parse_ns(self.planned_end)
-            except ValueError as error:
-                raise Refused(f"planned end {self.planned_end!r}: {error}, such as 2026-11-23T00:00:00Z") from error
+            _check_time(self.planned_end)
         data: dict[str, Any] = asdict(self)
         data["planned_flop"] = None if self.planned_flop is None else str(self.planned_flop)
         return Statement("run", author, data)
+
+
+def _check_time(text: str) -> None:
+    try:
+        at_ns = parse_ns(text)
+    except ValueError as error:
+        raise Refused(f"planned end {text!r}: {error}, such as 2026-11-23T00:00:00Z") from error
+    if at_ns > MAX_UNIX_NS:
+        raise Refused(f"planned end {text!r} makes no sense: times end in 2262")
 
 
 def declared(reader: Reader, run_id: str) -> Declaration:
@@ -68,5 +86,5 @@ def declared(reader: Reader, run_id: str) -> Declaration:
     if not result.rows:
         return Declaration(run_id)
     model_id, purpose, dtype, planned_flop, planned_end, devices = result.rows[0]
-    end = None if planned_end is None else planned_end.strftime("%Y-%m-%dT%H:%M:%SZ")
+    end = None if planned_end is None else planned_end.strftime("%Y-%m-%dT%H:%M:%S.%fZ").replace(".000000Z", "Z")
     return Declaration(run_id, model_id, purpose, dtype, planned_flop, end, devices)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow as pa
 
-from ledger.errors import Damaged
+from ledger.errors import Damaged, Refused
 from ledger.rows import required, to_table
+from wire.errors import Unauthentic
 from wire.opening import authenticate
 from wire.rfc3339 import format_ns
 from wire.seal import Sealed, key_id, sign
@@ -93,31 +94,39 @@ class Journal:
             return indices
 
     def _encode(self, index: int, head: bytes | None, at_ns: int, statement: Statement) -> bytes:
-        return orjson.dumps(
-            {
-                "schema": SCHEMA,
-                "index": index,
-                "prev": None if head is None else head.hex(),
-                "at": format_ns(at_ns),
-                "kind": statement.kind,
-                "author": statement.author,
-                "data": dict(statement.data),
-            }
-        )
+        entry = {
+            "schema": SCHEMA,
+            "index": index,
+            "prev": None if head is None else head.hex(),
+            "at": format_ns(at_ns),
+            "kind": statement.kind,
+            "author": statement.author,
+            "data": dict(statement.data),
+        }
+        try:
+            return orjson.dumps(entry)
+        except orjson.JSONEncodeError as error:
+            raise Refused(f"the journal cannot hold this {statement.kind}: {error}") from error
 
     def _last(self) -> tuple[int, bytes | None]:
         rows = self._store.query(
-            "SELECT entry_index, body, sha256, signature, key_id, (SELECT count() FROM journal) FROM journal "
+            "SELECT entry_index, body, sha256, signature, key_id, "
+            "(SELECT count() FROM journal), (SELECT uniqExact(entry_index) FROM journal) FROM journal "
             "ORDER BY entry_index DESC LIMIT 1"
         ).rows
         if not rows:
             return 0, None
-        index, body, sha256, signature, name, count = rows[0]
-        if count != index + 1:
+        index, body, sha256, signature, name, count, distinct = rows[0]
+        if not count == distinct == index + 1:
             raise Damaged(
                 f"the journal holds {count} entries but ends with number {index}: some are missing or doubled"
             )
         if name != self._name:
             raise Damaged("the journal was signed with another key: put the ledger's own ledger.key back")
-        authenticate(Sealed(body.encode() if isinstance(body, str) else body, sha256, name, signature, SCHEMA))
+        try:
+            authenticate(Sealed(body.encode() if isinstance(body, str) else body, sha256, name, signature, SCHEMA))
+        except Unauthentic as error:
+            raise Damaged(
+                f"entry {index} of the journal was changed: {error}; restore the ledger from a copy"
+            ) from error
         return index + 1, sha256

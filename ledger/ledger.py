@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
 from cli.held import AlreadyHeld, hold
 from ledger.assess import Alert, assess
-from ledger.errors import Held
+from ledger.errors import Damaged, Held, Refused
 from ledger.journal import Journal, Statement
 from ledger.meter_ids import MeterIds
 from ledger.migrate import migrate
@@ -37,14 +38,15 @@ class Ledger:
     @classmethod
     def open(cls, data_dir: Path, now_ns: Callable[[], int]) -> Ledger:
         """The embedded ledger in `data_dir`, made or migrated when needed; raises `Held` or `Damaged`."""
-        lock = _hold(data_dir)
-        try:
+        with ExitStack() as undo:
+            lock = undo.enter_context(_hold(data_dir))
             store = Store.embedded(data_dir / "ledger")
-            migrate(store)
-            return cls(store, Journal(store, load_or_create_key(data_dir / "ledger.key"), now_ns), now_ns, lock)
-        except BaseException:
-            lock.close()
-            raise
+            undo.callback(store.close)
+            _prepare(store, data_dir)
+            _refuse_lost_parts(store)
+            ledger = cls(store, Journal(store, load_or_create_key(data_dir / "ledger.key"), now_ns), now_ns, lock)
+            undo.pop_all()
+            return ledger
 
     def record(self, evidence: Sequence[Evidence]) -> None:
         """Keep these batches and count those without an `excluded_reason`; on return they are on disk.
@@ -92,6 +94,26 @@ class Ledger:
         self._store.close()
         if self._lock is not None:
             self._lock.close()
+
+
+def _prepare(store: Store, data_dir: Path) -> None:
+    try:
+        migrate(store)
+    except Refused as error:
+        raise Damaged(
+            f"the tables in {data_dir / 'ledger'} cannot be used: {error}; restore them from a copy, or move them away"
+        ) from error
+
+
+def _refuse_lost_parts(store: Store) -> None:
+    """The engine puts files that it cannot read aside and goes on with smaller totals; we do not."""
+    lost = store.query(
+        "SELECT table, path FROM system.detached_parts "
+        "WHERE database = currentDatabase() AND startsWith(reason, 'broken') ORDER BY path LIMIT 1"
+    ).rows
+    if lost:
+        table, path = lost[0]
+        raise Damaged(f"rows of {table} cannot be read any more and lie in {path}: restore the ledger from a copy")
 
 
 def _hold(data_dir: Path) -> IO[str]:

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from wire.batch import KEY_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
     from ledger.evidence import Evidence
     from ledger.store import Store
 
 Key = tuple[str, ...]
+Place = tuple[str, int]
+"""A run and a meter id in it."""
 MAX_REMEMBERED = 1_000_000
 
 
@@ -39,10 +41,10 @@ class MeterIds:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, dict[Key, int]] = {}
-        self._checks: dict[tuple[str, int], int] = {}
+        self._checks: dict[Place, int] = {}
 
     def of(self, incarnation: UUID, keys: Iterable[Key]) -> list[int]:
-        """The ids of these meters, which `collisions` has seen before."""
+        """The ids of these meters, which `collisions` has seen and found nothing against."""
         known = self._known[str(incarnation)]
         return [known[key] for key in keys]
 
@@ -51,26 +53,26 @@ class MeterIds:
         if len(self._checks) > MAX_REMEMBERED:
             self._known.clear()
             self._checks.clear()
-        fresh: dict[int, list[tuple[tuple[str, int], int]]] = {}
-        for n, item in enumerate(evidence):
-            known = self._known.setdefault(str(item.batch.incarnation), {})
+        fresh: list[dict[Key, tuple[int, int]]] = []
+        for item in evidence:
+            incarnation = item.batch.incarnation
             columns = item.batch.readings.columns
-            for key in set(zip(*(columns[name] for name in KEY_COLUMNS), strict=True)) - known.keys():
-                meter_id, check = fingerprint(item.batch.incarnation, key)
-                known[key] = meter_id
-                fresh.setdefault(n, []).append(((key[0], meter_id), check))
-        if not fresh:
-            return [None] * len(evidence)
-        self._learn({place for places in fresh.values() for place, _ in places})
-        return [self._clash(fresh.get(n, ())) for n in range(len(evidence))]
+            keys = set(zip(*(columns[name] for name in KEY_COLUMNS), strict=True))
+            keys -= self._known.setdefault(str(incarnation), {}).keys()
+            fresh.append({key: fingerprint(incarnation, key) for key in keys})
+        if any(fresh):
+            self._learn({(key[0], meter_id) for prints in fresh for key, (meter_id, _) in prints.items()})
+        return [self._clash(item, prints) for item, prints in zip(evidence, fresh, strict=True)]
 
-    def _clash(self, places: Iterable[tuple[tuple[str, int], int]]) -> str | None:
-        for place, check in places:
-            if self._checks.setdefault(place, check) != check:
-                return f"readings: meter id {place[1]} of run {place[0]!r} stands for another meter already"
+    def _clash(self, item: Evidence, prints: Mapping[Key, tuple[int, int]]) -> str | None:
+        for key, (meter_id, check) in prints.items():
+            if self._checks.setdefault((key[0], meter_id), check) != check:
+                return f"readings: meter id {meter_id} of run {key[0]!r} stands for another meter already"
+        # Only now: a key that clashes is looked at, and refused, every time that it comes.
+        self._known[str(item.batch.incarnation)].update({key: meter_id for key, (meter_id, _) in prints.items()})
         return None
 
-    def _learn(self, places: set[tuple[str, int]]) -> None:
+    def _learn(self, places: set[Place]) -> None:
         """What the ledger holds under these ids."""
         result = self._store.query(
             f"SELECT meter_id, incarnation, {', '.join(KEY_COLUMNS)} FROM meters "

@@ -32,6 +32,9 @@ _READ_SETTINGS = {
     "result_overflow_mode": "throw",
 }
 _CODE_CANNOT_OPEN_FILE = "Code: 76"
+_ENGINE_NAMES = frozenset({"data", "metadata", "store", "tmp"})
+"""What the engine makes first; a process killed at that moment leaves some of them."""
+_DAMAGE_CODES = ("Code: 33.", "Code: 40.", "Code: 226.", "Code: 246.", "Code: 271.", "Code: 432.")
 _RETRY_CODES = ("Code: 159", "Code: 202", "Code: 209", "Code: 210", "Code: 241", "Code: 243", "Code: 252")
 
 
@@ -58,13 +61,19 @@ class Store:
         """The engine inside this process, on `directory`. One process per directory: raises `Held` otherwise."""
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            client = clickhouse_connect.get_client(interface="chdb", path=str(directory), database="default")
+            _refuse_strangers(directory)
+            # Times know that they are in UTC: a naive one would be taken for this machine's local time.
+            client = clickhouse_connect.get_client(
+                interface="chdb", path=str(directory), database="default", tz_mode="aware"
+            )
         except OSError as error:
             raise Damaged(f"{directory}: {error.strerror}; choose another with FLOPLEDGER_DATA_DIR") from error
         except ClickHouseError as error:
             if _CODE_CANNOT_OPEN_FILE in str(error):
                 raise Held(f"{directory} is held by another process; stop it, or use another directory") from error
-            raise Damaged(f"{directory} cannot be opened: {_first_line(error)}") from error
+            raise Damaged(
+                f"{directory} cannot be opened: {_first_line(error)}; restore it from a copy, or move it away"
+            ) from error
         return cls(client)
 
     def command(self, sql: str) -> None:
@@ -96,10 +105,22 @@ class Store:
         self._client.close()
 
 
+def _refuse_strangers(directory: Path) -> None:
+    """The engine would make itself at home between somebody else's files."""
+    names = {entry.name for entry in directory.iterdir()}
+    if "metadata" not in names and names - _ENGINE_NAMES:
+        raise Damaged(
+            f"{directory} holds files that are not a ledger's, such as {min(names - _ENGINE_NAMES)}: "
+            "move them away, or choose another directory with FLOPLEDGER_DATA_DIR"
+        )
+
+
 def _translated(error: ClickHouseError) -> LedgerError:
     text = _first_line(error)
     if isinstance(error, OperationalError) or any(code in text for code in _RETRY_CODES):
         return Retry(text)
+    if any(code in text for code in _DAMAGE_CODES):
+        return Damaged(f"a file of the ledger is damaged, restore it from a copy: {text}")
     if isinstance(error, DatabaseError):
         return Refused(text)
     return LedgerError(text)

@@ -38,7 +38,7 @@ class Threshold:
 
     def applies_on(self, day: date) -> bool:
         """In force on `day`, or adopted for later: whoever trains now is told of both."""
-        if self.status in {"proposed", "vetoed"}:
+        if self.status in {"proposed", "vetoed"} or (self.status == "revoked" and self.in_force_until is None):
             return False
         return self.in_force_until is None or day < self.in_force_until
 
@@ -70,11 +70,14 @@ class _File(BaseModel):
 @cache
 def catalogue() -> tuple[Threshold, ...]:
     """Every line we ship, the lowest first."""
-    found: list[Threshold] = []
+    found: dict[str, Threshold] = {}
     for file in sorted((files("ledger") / "catalogue").iterdir(), key=lambda file: file.name):
         if file.name.endswith(".toml"):
-            found.extend(parse(file.read_text(encoding="utf-8"), file.name))
-    return tuple(sorted(found, key=lambda line: (line.amount_flop, line.id)))
+            for line in parse(file.read_text(encoding="utf-8"), file.name):
+                if line.id in found:
+                    raise Damaged(f"{file.name}: line {line.id}: the catalogue has one of this id already")
+                found[line.id] = line
+    return tuple(sorted(found.values(), key=lambda line: (line.amount_flop, line.id)))
 
 
 def parse(text: str, name: str) -> list[Threshold]:

@@ -55,12 +55,16 @@ GROUP BY t.run_id, t.basis, t.method
 COMMENT 'Totals per run, basis and method';
 
 -- Hardware methods cover different device time and are added. Reported methods are two statements of the same work, by
--- each rank or for the whole run: never added, the larger one stands.
+-- each rank or for the whole run: never added, the larger one stands. Where a method has bounds only, its lower bound
+-- stands in for its point, as in totals_by_method: else the total could fall below its own lower bound.
 CREATE VIEW run_totals AS
 SELECT
     t.run_id AS run_id,
     t.basis AS basis,
-    if(t.basis = 'hardware', sum(t.flop), max(t.flop)) AS flop,
+    multiIf(
+        count(t.flop) = 0, NULL,
+        t.basis = 'hardware', sum(coalesce(t.flop, t.flop_low)),
+        max(coalesce(t.flop, t.flop_low))) AS flop,
     if(t.basis = 'hardware', sum(t.flop_low), max(t.flop_low)) AS flop_low,
     if(t.basis = 'hardware', sum(t.flop_high), max(t.flop_high)) AS flop_high,
     if(sum(t.flop_high) = 0, 0, toFloat64(sum(t.bounds_only_flop_high)) / toFloat64(sum(t.flop_high))) AS bounds_only_share,
@@ -95,17 +99,18 @@ WHERE t.run_id = 'unattributed'
 GROUP BY t.cluster, t.node, t.device
 COMMENT 'Device time and compute that belong to no known run';
 
--- The last declaration of a run holds; a run that was only measured stands here too, with empty declarations.
+-- The last declaration of a run holds, with what it leaves open: argMax passes over a NULL, but not inside a tuple.
+-- A run that was only measured stands here too, with empty declarations.
 CREATE VIEW runs AS
 SELECT
     r.run_id AS run_id,
     argMax(r.model_id, r.entry_index) AS model_id,
     argMax(r.purpose, r.entry_index) AS purpose,
     argMax(r.dtype, r.entry_index) AS dtype,
-    argMax(r.planned_flop, r.entry_index) AS planned_flop,
-    argMax(r.planned_end, r.entry_index) AS planned_end,
-    argMax(r.devices, r.entry_index) AS declared_devices,
-    max(r.entry_index) >= 0 AS declared,
+    argMax(tuple(r.planned_flop), r.entry_index).1 AS planned_flop,
+    argMax(tuple(r.planned_end), r.entry_index).1 AS planned_end,
+    argMax(tuple(r.devices), r.entry_index).1 AS declared_devices,
+    toBool(max(r.entry_index) >= 0) AS declared,
     max(r.measured) AS measured
 FROM
 (
@@ -154,12 +159,13 @@ SELECT
     parseDateTime64BestEffortOrNull(JSONExtractString(body, 'data', 'expected_at'), 9, 'UTC') AS expected_at,
     at AS raised_at,
     entry_index
-FROM journal
-WHERE kind = 'alert'
+FROM journal AS j
+WHERE j.kind = 'alert'
 COMMENT 'Every alert ever raised, once each';
 
 -- Device time of a run against the device time it should have had. Without a declared world size the denominator is
--- unknown and so is the coverage: a node that died or never had an agent must not look covered.
+-- unknown and so is the coverage: a node that died or never had an agent must not look covered. No device covers more
+-- than the run's own time: what it idled before and after makes up for no other device.
 CREATE VIEW coverage AS
 SELECT
     c.run_id AS run_id,
@@ -170,7 +176,7 @@ SELECT
     c.idle_ns AS idle_ns,
     c.gap_ns AS gap_ns,
     toUInt256(d.declared_devices) * toUInt256(c.span_ns) AS expected_ns,
-    if(coalesce(expected_ns, 0) = 0, NULL, least(1., toFloat64(c.observed_ns + c.idle_ns) / toFloat64(expected_ns))) AS coverage,
+    if(coalesce(expected_ns, 0) = 0, NULL, least(1., toFloat64(arraySum(covered_ns -> least(covered_ns, toUInt256(c.span_ns)), c.device_ns)) / toFloat64(expected_ns))) AS coverage,
     c.first_at AS first_at,
     c.last_at AS last_at
 FROM
@@ -181,6 +187,7 @@ FROM
         sum(r.observed_ns) AS observed_ns,
         sum(r.gap_ns) AS gap_ns,
         sum(u.idle_ns) AS idle_ns,
+        groupArray(r.observed_ns + u.idle_ns) AS device_ns,
         min(r.first_at) AS first_at,
         max(r.last_at) AS last_at,
         dateDiff('nanosecond', min(r.first_at), max(r.last_at)) AS span_ns
@@ -216,13 +223,13 @@ CREATE VIEW reconciliation AS
 SELECT
     t.run_id AS run_id,
     anyIf(t.flop, t.basis = 'hardware') AS hardware_flop,
-    anyIf(t.flop_low, t.basis = 'hardware') AS hardware_flop_low,
-    anyIf(t.flop_high, t.basis = 'hardware') AS hardware_flop_high,
+    anyOrNullIf(t.flop_low, t.basis = 'hardware') AS hardware_flop_low,
+    anyOrNullIf(t.flop_high, t.basis = 'hardware') AS hardware_flop_high,
     anyIf(t.flop, t.basis = 'architecture') AS architecture_flop,
     toFloat64(hardware_flop) / toFloat64(architecture_flop) AS ratio,
     multiIf(
         countIf(t.basis = 'hardware') = 0, 'no hardware basis',
-        countIf(t.basis = 'architecture') = 0, 'no architecture basis',
+        architecture_flop IS NULL, 'no architecture basis',
         hardware_flop IS NULL AND architecture_flop > hardware_flop_high, 'reported above the upper bound',
         hardware_flop IS NULL, 'within bounds',
         ratio < 0.9, 'hardware below reported',
