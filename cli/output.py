@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _BIG = 10**6
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Format(StrEnum):
@@ -42,7 +43,7 @@ def emit(noun: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], f
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(["" if row.get(name) is None else plain(name, row[name]) for name in columns] for row in rows)
+        writer.writerows([_cell(name, row.get(name)) for name in columns] for row in rows)
         sys.stdout.write(text.getvalue())
     else:
         console().print(table(rows, columns))
@@ -87,6 +88,8 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def scientific(number: int, digits: int = 2) -> str:
     """`38000000000000000000000000` as `3.8 × 10²⁵`, rounded half to even, exact until the last step."""
+    if number == 0:
+        return "0"
     mantissa, _, exponent = f"{Decimal(number):.{digits - 1}e}".partition("e")
     return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
@@ -102,32 +105,45 @@ def human(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1%}" if name.endswith(("share", "coverage")) else f"{value:.3g}"
     if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        return _utc(value).strftime("%Y-%m-%d %H:%M:%S")
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def plain(name: str, value: Any) -> Any:
-    """A value for programs: FLOP as decimal strings, times as RFC 3339 in UTC."""
+    """A value for programs: FLOP as decimal strings, times as RFC 3339 in UTC, no number as None."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return str(value) if _is_flop(name) or abs(value) >= 1 << 53 else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, datetime):
-        value = value if value.tzinfo else value.replace(tzinfo=UTC)
-        micros = int((value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 1_000_000 + value.microsecond
-        return format_ns(micros * 1_000)
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, int) and not isinstance(value, bool) and (_is_flop(name) or abs(value) >= 1 << 53):
-        return str(value)
-    return value
+        return _rfc3339(value)
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _rfc3339(value: datetime) -> str:
+    micros = (_utc(value) - _EPOCH) // timedelta(microseconds=1)
+    return format_ns(micros * 1_000) if micros >= 0 else _utc(value).isoformat().replace("+00:00", "Z")
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _is_flop(name: str) -> bool:
     return name == "flop" or name.startswith("flop_") or name.endswith(("_flop", "_flop_low", "_flop_high"))
 
 
+def _cell(name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(plain(name, item)) for item in value)
+    return plain(name, value)
+
+
 def _jsonable(name: str, value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _jsonable(key, item) for key, item in value.items()}
+        return {str(key): _jsonable(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_jsonable(name, item) for item in value]
     return plain(name, value)

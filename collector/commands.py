@@ -3,28 +3,122 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.exits import DONE, NO
+from cli.kafka_settings import kafka_connection, required_kafka_connection
+from cli.output import Format, emit
 from cli.settings import load
 from cli.stopping import stop_on_signals
-from collector.service import announce, collecting
+from collector import topics as kafka_topics
+from collector.check import findings
+from collector.kafka_quarantine import KafkaQuarantine
+from collector.service import announce, collecting, quarantine_in
+from collector.sources.kafka import KafkaSource
 from collector.sources.outbox import OutboxSource
 from collector.sources.outbox_file import OutboxFile
 
+if TYPE_CHECKING:
+    from collector.quarantine import Quarantine, Quarantined
+    from collector.sources.interface import Source
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+quarantine_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Messages that cannot be opened.")
+app.add_typer(quarantine_app, name="quarantine")
 
-
-@app.callback()
-def main() -> None:
-    """Between agents and the ledger."""
+FormatOption = Annotated[Format, typer.Option("--format", help="table, json or csv")]
+CHECK_COLUMNS = ("what", "ok", "detail")
+TOPIC_COLUMNS = ("topic", "state", "problems")
+QUARANTINE_COLUMNS = ("reason", "topic", "partition", "offset", "bytes")
+OUTBOX_FILE = "outbox.db"
 
 
 @app.command()
-def run() -> None:
-    """Record what the agent of the same data directory stores, until stopped."""
+def run(
+    check: Annotated[bool, typer.Option("--check", help="only say whether all that is needed is there")] = False,
+    form: Annotated[Format, typer.Option("--format", help="of --check: table, json or csv")] = Format.TABLE,
+) -> None:
+    """Record what agents ship through Kafka; without it, what the agent of the same data directory stores."""
     settings = load()
+    outbox = settings.data_dir / OUTBOX_FILE
+    if check:
+        found = list(findings(settings, outbox))
+        emit("checks", [{"what": f.what, "ok": f.ok, "detail": f.detail} for f in found], CHECK_COLUMNS, form)
+        raise typer.Exit(next((finding.exit_code for finding in found if not finding.ok), DONE))
+    connection = kafka_connection(settings)
     stop = stop_on_signals()
-    source = OutboxSource([OutboxFile(settings.data_dir / "outbox.db")], stop.wait)
-    with collecting(source, settings.data_dir, announce, time.time_ns) as (collector, _):
+    source: Source
+    quarantine: Quarantine | None = None
+    with ExitStack() as stack:
+        if connection is None:
+            source = OutboxSource([OutboxFile(outbox)], stop.wait)
+        else:
+            source = KafkaSource(connection, settings.kafka_group, settings.kafka_instance)
+            quarantine = stack.enter_context(closing(KafkaQuarantine(connection)))
+        collector, _ = stack.enter_context(collecting(source, settings.data_dir, announce, time.time_ns, quarantine))
         collector.run(stop.wait, settings.assess_every_s)
+
+
+@app.command()
+def topics(
+    create: Annotated[bool, typer.Option("--create", help="make those that do not exist")] = False,
+    partitions: Annotated[
+        int | None, typer.Option(min=1, help="of the topic of batches: so many collectors can share the work [12]")
+    ] = None,
+    replication: Annotated[
+        int | None, typer.Option(min=1, help="replicas of each partition [one on each broker, three at most]")
+    ] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Whether the topics in Kafka are such that no batch is ever lost; exit code 1 when they are not."""
+    settings = load()
+    name = settings.kafka_topic
+    # How many partitions there should be is said here or nowhere: none to ask for is none to miss.
+    wanted = kafka_topics.plans(name, partitions or 1, replication=replication)
+    to_make = wanted if partitions else kafka_topics.plans(name, replication=replication)
+    with kafka_topics.admin(required_kafka_connection(settings)) as client:
+        made = kafka_topics.create(client, to_make) if create else []
+        problems = {plan.name: kafka_topics.check(client, [plan]) for plan in wanted}
+    found = [
+        {"topic": topic, "state": _state(topic in made, bool(wrong)), "problems": wrong}
+        for topic, wrong in problems.items()
+    ]
+    emit("topics", found, TOPIC_COLUMNS, form)
+    if any(problems.values()):
+        raise typer.Exit(NO)
+
+
+@quarantine_app.callback()
+def quarantine_main() -> None:
+    """Messages that cannot be opened."""
+
+
+@quarantine_app.command("list")
+def list_quarantine(form: FormatOption = Format.TABLE) -> None:
+    """Each message with the reason, where it came from, and how long its body was."""
+    settings = load()
+    connection = kafka_connection(settings)
+    if connection is None:
+        found = [_row(entry) for entry in quarantine_in(settings.data_dir).entries()]
+    else:
+        with closing(KafkaQuarantine(connection)) as kept:
+            found = [_row(entry) for entry in kept.entries()]
+    emit("quarantine", found, QUARANTINE_COLUMNS, form)
+
+
+def _state(made: bool, wrong: bool) -> str:
+    return "wrong" if wrong else "made" if made else "ok"
+
+
+def _row(entry: Quarantined) -> dict[str, object]:
+    message = entry.message
+    return {
+        "reason": entry.reason,
+        "topic": message.topic,
+        "partition": message.partition,
+        "offset": message.offset,
+        "bytes": entry.size_bytes,
+    }

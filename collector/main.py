@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_MESSAGES = 2_048
+IDLE_S = 0.5
+"""How long a round waits for a first message."""
 AUTHOR = "collector"
 
 
@@ -75,11 +77,10 @@ class Collector:
         while True:
             pause_s = 0.0
             try:
-                taken = self.step(timeout_s=0)
+                taken = self.step(timeout_s=IDLE_S)
                 if taken == 0 or self._now_ns() >= assess_at_ns:
                     self.assess()
                     assess_at_ns = self._now_ns() + round(assess_every_s * 1e9)
-                pause_s = 0.0 if taken else 0.5
                 if trouble:
                     log.warning("recording goes on")
                 trouble = ""

@@ -6,19 +6,29 @@ import hashlib
 import json
 import os
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from collector.errors import QuarantineStorm, Retry
+from collector.errors import Fatal, QuarantineStorm, Retry
+from collector.sources.interface import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from collector.sources.interface import Message
 
 WINDOW = 1_000
 MIN_SEEN = 100
 MAX_SHARE = 0.5
 """More than this share of the last `WINDOW` messages is a storm: a bad deployment, not a bad batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A message as it came, from where it came, why it cannot be opened, and how many bytes its body had."""
+
+    reason: str
+    message: Message
+    size_bytes: int
 
 
 class Quarantine(Protocol):
@@ -43,7 +53,7 @@ class DirectoryQuarantine:
             "topic": message.topic,
             "partition": message.partition,
             "offset": message.offset,
-            "headers": {key: value.hex() for key, value in message.headers},
+            "headers": [[key, value.hex()] for key, value in message.headers],
             "body": message.body.hex(),
         }
         try:
@@ -54,8 +64,32 @@ class DirectoryQuarantine:
                 file.flush()
                 os.fsync(file.fileno())
             partial.rename(self._directory / f"{name}.json")
+            self._sync_directory()
         except OSError as error:
             raise Retry(f"quarantine {self._directory}: {error.strerror}") from error
+
+    def entries(self) -> Iterator[Quarantined]:
+        """What is kept, in the order of its coordinates."""
+        kept = [self._read(path) for path in self._directory.glob("*.json")]
+        yield from sorted(kept, key=lambda e: (e.message.topic, e.message.partition, e.message.offset))
+
+    def _read(self, path: Path) -> Quarantined:
+        try:
+            record = json.loads(path.read_text(encoding="ascii"))
+        except (OSError, ValueError) as error:
+            raise Fatal(f"{path} cannot be read: {error}; move it away") from error
+        body = bytes.fromhex(record["body"])
+        headers = tuple((name, bytes.fromhex(value)) for name, value in record["headers"])
+        message = Message(body, headers, record["topic"], record["partition"], record["offset"])
+        return Quarantined(record["reason"], message, len(body))
+
+    def _sync_directory(self) -> None:
+        """Without this the new name may be gone after a power cut, and the offset behind it committed."""
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 class StormWatch:

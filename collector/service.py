@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from collector.quarantine import Quarantine
     from collector.sources.interface import Source
     from ledger.assess import Alert
 
@@ -25,18 +26,31 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def collecting(
-    source: Source, data_dir: Path, notify: Callable[[Sequence[Alert]], None], now_ns: Callable[[], int]
+    source: Source,
+    data_dir: Path,
+    notify: Callable[[Sequence[Alert]], None],
+    now_ns: Callable[[], int],
+    quarantine: Quarantine | None = None,
 ) -> Iterator[tuple[Collector, Ledger]]:
-    """Hold the ledger in `data_dir` and serve it to other commands while collecting into it."""
+    """Hold the ledger in `data_dir` and serve it to other commands while collecting into it.
+
+    Without a `quarantine` there is one in `data_dir`.
+    """
+    kept = quarantine or quarantine_in(data_dir)
     ledger = Ledger.open(data_dir, now_ns)
     holder = Holder(ledger, data_dir)
     try:
         holder.start()
-        yield Collector(source, ledger, DirectoryQuarantine(data_dir / "quarantine"), notify, now_ns), ledger
+        yield Collector(source, ledger, kept, notify, now_ns), ledger
     finally:
         source.close()
         holder.stop()
         ledger.close()
+
+
+def quarantine_in(data_dir: Path) -> DirectoryQuarantine:
+    """The quarantine of a collector without Kafka."""
+    return DirectoryQuarantine(data_dir / "quarantine")
 
 
 def announce(alerts: Sequence[Alert]) -> None:

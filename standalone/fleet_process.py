@@ -102,10 +102,13 @@ def _play(scenario: Scenario, pipe: Connection) -> None:
         while ahead:
             ahead -= _forget(source, pipe.recv())
     except (EOFError, BrokenPipeError):
-        return
+        pass
     except Exception as error:
         pipe.send(("failed", 0, f"{type(error).__name__}: {error}"))
         raise
+    finally:
+        for node in simulation.nodes:
+            node.outbox.close()
 
 
 def _forget(source: OutboxSource, recorded: Sequence[tuple[int, int]]) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from agent.assembly import AgentService
+from agent.assembly import OUTBOX_FILE, AgentService
 from collector.service import announce, collecting
 from collector.sources.outbox import OutboxSource
+from collector.sources.outbox_file import OutboxFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +23,8 @@ def up(settings: Settings, stop: threading.Event, ready: Callable[[AgentService]
 
     `ready` is called once everything listens.
     """
-    with AgentService(settings) as service:
-        source = OutboxSource([service.outbox], stop.wait)
+    with AgentService(settings) as service, closing(OutboxFile(settings.data_dir / OUTBOX_FILE)) as outbox:
+        source = OutboxSource([outbox], stop.wait)
         failures: list[BaseException] = []
         with collecting(source, settings.data_dir, announce, time.time_ns) as (collector, _):
             agent = threading.Thread(target=_guard, args=(service, stop, failures), name="agent")

@@ -20,12 +20,19 @@ class OutboxFile:
     """The reading end of an agent's outbox."""
 
     def __init__(self, path: Path) -> None:
-        """Open it; raises `Fatal` when there is none."""
+        """Open it; raises `Fatal` when there is none, or when it is none."""
         if not path.exists():
             raise Fatal(f"{path} does not exist: start `flopledger agent run` with the same FLOPLEDGER_DATA_DIR first")
         self._path = path
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-        self._db.execute("PRAGMA synchronous = FULL")
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        except sqlite3.DatabaseError as error:
+            raise self._translated(error) from error
+        try:
+            self._db.execute("PRAGMA synchronous = FULL")
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise self._translated(error) from error
 
     def pending(self, after_seq: int, limit: int) -> list[tuple[int, Sealed]]:
         """Stored batches past `after_seq`, oldest first."""
@@ -35,7 +42,7 @@ class OutboxFile:
                 (after_seq, limit),
             ).fetchall()
         except sqlite3.DatabaseError as error:
-            raise Retry(f"{self._path}: {error}") from error
+            raise self._translated(error) from error
         return [(row[0], Sealed(*row[1:])) for row in rows]
 
     def forget(self, through_seq: int) -> None:
@@ -43,4 +50,13 @@ class OutboxFile:
         try:
             self._db.execute("DELETE FROM batches WHERE seq <= ?", (through_seq,))
         except sqlite3.DatabaseError as error:
-            raise Retry(f"{self._path}: {error}") from error
+            raise self._translated(error) from error
+
+    def close(self) -> None:
+        """Close this end of the file."""
+        self._db.close()
+
+    def _translated(self, error: sqlite3.DatabaseError) -> Retry | Fatal:
+        if isinstance(error, sqlite3.OperationalError):
+            return Retry(f"{self._path}: {error}")
+        return Fatal(f"{self._path} is damaged ({error}): nothing was changed; `flopledger agent run` says what to do")

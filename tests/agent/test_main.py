@@ -104,7 +104,8 @@ def test_what_no_counter_covers_is_a_gap_whose_bounds_hold_the_truth(
     assert method is Method.GPM or ("a", "flop") not in counted
     gap_ns = counted.get(("a", "gap_ns"), 0)
     assert counted.get(("a", "observed_ns"), 0) + gap_ns == 2 * LENGTH_NS
-    assert {event.kind for event in node.events() if event.kind} == ({"gap"} if gap_ns else set())
+    kinds = {event.kind for event in node.events()}
+    assert kinds == {"gap"} if gap_ns else kinds <= {"gap"}  # one of no length, when no time passed in between
     assert {run_id for run_id, _ in counted} == {"a"}
 
 
