@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collector.errors import QuarantineStorm, Retry
-from collector.main import MAX_MESSAGES, Collector
+from collector.main import IDLE_S, MAX_MESSAGES, Collector
 from collector.quarantine import MIN_SEEN
 from collector.sources.memory import MemoryBroker
 from ledger.errors import Refused
@@ -42,10 +42,12 @@ class WatchedSource:
         self._inner = inner
         self.committed: list[bytes] = []
         self.closed = 0
+        self.waits_s: list[float] = []
         self.at_commit: BaseException | None = None
 
     def poll(self, max_messages: int, timeout_s: float) -> Sequence[Message]:
-        return self._inner.poll(max_messages, timeout_s)
+        self.waits_s.append(timeout_s)
+        return self._inner.poll(max_messages, timeout_s=0)
 
     def commit(self, messages: Sequence[Message]) -> None:
         if self.at_commit is not None:
@@ -208,7 +210,7 @@ def test_a_ledger_that_was_away_for_a_moment_is_tried_again(rig: Rig, caplog: py
     with caplog.at_level(logging.WARNING):
         rig.collector.run(wait, assess_every_s=5)
     assert rig.flop() == {"r": 5}
-    assert pauses == [5.0, 0.0, 0.5]
+    assert pauses == [5.0, 0.0, 0.0]
     assert [record.message for record in caplog.records] == [
         "no space left on device; nothing was committed, trying again every few seconds",
         "recording goes on",
@@ -346,10 +348,11 @@ def run_for(rig: Rig, rounds: int, between: Callable[[int], None] = lambda _: No
     return pauses
 
 
-def test_it_rests_when_there_is_nothing_and_goes_on_at_once_when_there_is(rig: Rig) -> None:
+def test_it_waits_at_the_source_and_goes_on_at_once_when_there_is_something(rig: Rig) -> None:
     chain = Chain()
     rig.send(chain.seal(meter(5)))
-    assert run_for(rig, 3, lambda n: rig.send(chain.seal(meter(5 + n))) if n == 2 else None) == [0.0, 0.5, 0.0]
+    assert run_for(rig, 3, lambda n: rig.send(chain.seal(meter(5 + n))) if n == 2 else None) == [0.0, 0.0, 0.0]
+    assert rig.source.waits_s == [IDLE_S] * 3
     assert rig.flop() == {"r": 7}
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ledger.store import Store
     from wire.seal import Sealed
 
-STEPS = st.integers(0, 3) | st.integers(0, 2**120)
-MOMENTS_NS = st.integers(0, 5 * HOUR_NS // 1_000).map(lambda micros: micros * 1_000)
+STEPS = st.integers(0, 3) | st.integers(0, 2**122)
+STEPS_NS = st.integers(0, 2 * HOUR_NS // 1_000).map(lambda micros: micros * 1_000)
 METERS = st.sampled_from(
     [
         {"run": run, "device": device, "basis": basis, "method": method}
@@ -32,11 +32,10 @@ METERS = st.sampled_from(
         )
     ]
 )
-SUMMED = ("int_op", "tokens", "observed_ns", "gap_ns", "energy_mj")
 RUN_COLUMNS = (
     "run_id",
     "basis",
-    *("flop", "flop_low", "flop_high", "int_op", "tokens", "observed_ns", "gap_ns", "energy_mj"),
+    *("flop", "flop_low", "flop_high", "tokens", "observed_ns"),
     *("devices", "meters", "methods", "first_at", "last_at"),
 )
 
@@ -59,16 +58,17 @@ class Fleet:
 def fleets(draw: st.DrawFn) -> Fleet:
     fleet = Fleet()
     for number in range(draw(st.integers(1, 3))):
-        chain = Chain(number)
+        chain, at_ns = Chain(number), NOW_NS
         stands: dict[str, Reading] = {}
         for _ in range(draw(st.integers(1, 4))):
             if draw(st.integers(0, 4)) == 0:
                 chain.restart()
                 stands.clear()
-            at_ns = NOW_NS + draw(MOMENTS_NS)
-            moved = draw(st.lists(METERS, min_size=1, max_size=3, unique_by=str))
-            rows = sorted((_moved(draw, stands.get(str(key)), key, at_ns) for key in moved), key=lambda r: r.at_ns)
-            stands.update({str(key): r for key in moved for r in rows if key.items() <= r._asdict().items()})
+            rows = []
+            for key in draw(st.lists(METERS, min_size=1, max_size=4)):
+                at_ns += draw(STEPS_NS)
+                stands[str(key)] = _moved(draw, stands.get(str(key)), key, at_ns)
+                rows.append(stands[str(key)])
             fleet.sealed.append(chain.seal(*rows))
             fleet.readings += [(chain.incarnation, r) for r in rows]
     return fleet
@@ -79,11 +79,11 @@ def _moved(draw: st.DrawFn, before: Reading | None, key: dict[str, str], at_ns: 
     old = before or meter(0, observed_ns=0, **key)
     bounds_only = key["method"] == "busy"
     return old._replace(
-        at_ns=max(old.at_ns, at_ns),
+        at_ns=at_ns,
         flop=None if bounds_only else (old.flop or 0) + flop,
         flop_low=old.flop_low + low,
         flop_high=old.flop_high + high,
-        observed_ns=(old.observed_ns or 0) + draw(st.integers(0, 2**60)),
+        observed_ns=(old.observed_ns or 0) + draw(st.integers(0, 2**58)),
         tokens=None if bounds_only else (old.tokens or 0) + draw(st.integers(0, 5)),
     )
 
@@ -121,10 +121,8 @@ def _row(run: str, basis: str, methods: dict[str, list[tuple[int, Reading]]]) ->
     tokens = [sum(r.tokens or 0 for _, r in rows) for m, rows in methods.items() if m != "busy"]
     return (
         *(run, basis, flop, low, high),
-        None,
         across(tokens) if tokens else None,
         sum(r.observed_ns or 0 for _, r in meters),
-        *(None, None),
         *(len({r.device for _, r in meters}), len(meters), sorted(methods)),
         _at(min(at_ns for at_ns, _ in meters)),
         _at(max(r.at_ns for _, r in meters)),

@@ -110,6 +110,7 @@ REFUSED = [
     ("SELECT “ ' ” , 1 -- '", "only plain names|not a statement"),
     ("SELECT ‘a’", "only plain names"),
     ("SELECT 1 AS `a\\` , 2 AS `b`", "only plain names|not a statement"),
+    ("SELECT 1 AS `a\\`b`", "only plain names"),
     # Files and the network.
     ("SELECT * FROM file('DIR/secret')", "table function file is not allowed"),
     ("SELECT * FROM `file`('DIR/secret')", "table function file is not allowed"),
