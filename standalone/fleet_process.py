@@ -9,7 +9,9 @@ from __future__ import annotations
 import gc
 import logging
 import multiprocessing
-from typing import TYPE_CHECKING
+import threading
+from queue import Queue
+from typing import TYPE_CHECKING, Any
 
 from collector.errors import Fatal
 from collector.sources.interface import Message
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from agent.devices.simulated.scenario import Scenario
 
-MAX_AHEAD = 4
+MAX_AHEAD = 16
 """Instants that the fleet may be ahead of the collector; then it waits."""
 _ALL = 1 << 30
 
@@ -38,13 +40,13 @@ class FleetProcess:
         self._process.start()
         theirs.close()
         self._waiting: list[Message] = []
+        # A pipe holds little, and the fleet is to play on while nobody asks for its batches yet.
+        self._arrived: Queue[Any] = Queue()
+        threading.Thread(target=self._receive, name="fleet", daemon=True).start()
 
     def next_instant(self) -> bool:
         """Move on to the next instant at which batches were sealed; False when the scenario has ended."""
-        try:
-            kind, at_ns, messages = self._pipe.recv()
-        except EOFError as error:
-            raise Fatal("the simulated fleet ended before its scenario did") from error
+        kind, at_ns, messages = self._arrived.get()
         if kind == "failed":
             raise Fatal(f"the simulated fleet failed: {messages}")
         self.now_ns = at_ns
@@ -71,6 +73,15 @@ class FleetProcess:
         self._process.join(timeout=5)
         if self._process.is_alive():
             self._process.kill()
+
+    def _receive(self) -> None:
+        kind = ""
+        try:
+            while kind not in {"ended", "failed"}:
+                kind, at_ns, messages = self._pipe.recv()
+                self._arrived.put((kind, at_ns, messages))
+        except (EOFError, OSError):
+            self._arrived.put(("failed", 0, "it ended before its scenario did"))
 
     def __enter__(self) -> FleetProcess:
         return self
