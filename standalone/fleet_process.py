@@ -42,7 +42,8 @@ class FleetProcess:
         self._waiting: list[Message] = []
         # A pipe holds little, and the fleet is to play on while nobody asks for its batches yet.
         self._arrived: Queue[Any] = Queue()
-        threading.Thread(target=self._receive, name="fleet", daemon=True).start()
+        self._reader = threading.Thread(target=self._receive, name="fleet", daemon=True)
+        self._reader.start()
 
     def next_instant(self) -> bool:
         """Move on to the next instant at which batches were sealed; False when the scenario has ended."""
@@ -69,10 +70,11 @@ class FleetProcess:
 
     def close(self) -> None:
         """End the fleet, played out or not."""
+        # In this order: the reader ends when the other end is gone, and only then may this one go.
+        self._process.kill()
+        self._process.join()
+        self._reader.join()
         self._pipe.close()
-        self._process.join(timeout=5)
-        if self._process.is_alive():
-            self._process.kill()
 
     def _receive(self) -> None:
         kind = ""
