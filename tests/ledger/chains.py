@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 NOW_NS = 1_795_444_000_000_000_000
 """2026-11-23T14:26:40Z."""
 HOUR_NS = 3_600_000_000_000
-TABLES = ("batches", "journal", "meters", "curve", "devices")
 UNMEASURED = dict.fromkeys(("busy_ns", "observed_ns", "gap_ns", "energy_mj", "tokens"))
 
 
@@ -85,5 +84,7 @@ def take(ledger: Ledger, sealed: Sequence[Sealed]) -> list[str | None]:
 
 
 def empty(store: Store) -> None:
-    for table in TABLES:
-        store.command(f"TRUNCATE TABLE {table}")
+    filled = store.query("SELECT name FROM system.tables WHERE database = currentDatabase() AND total_rows > 0").rows
+    for (table,) in filled:
+        if table != "migrations":
+            store.command(f"TRUNCATE TABLE {table}")

@@ -1,17 +1,21 @@
-"""A real process that holds a ledger: `flopledger up` on a simulated node."""
+"""Real processes that hold a ledger."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
-import sys
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ledger.access import SOCKET, Remote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 PATIENCE_S = 60
 
@@ -35,22 +39,21 @@ def environ(directory: Path, **changes: str) -> dict[str, str]:
     }
 
 
-def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flopledger", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-
-
-def start(environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """`flopledger up`, once it answers on its socket."""
-    command = [sys.executable, "-m", "flopledger", "up"]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+@contextmanager
+def holding(
+    data_dir: Path, command: list[str], environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds the ledger in `data_dir`, once it answers on its socket; killed at the end."""
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    remote = Remote(data_dir / SOCKET)
     deadline = time.monotonic() + PATIENCE_S
-    remote = Remote(Path(environment["FLOPLEDGER_DATA_DIR"]) / SOCKET)
     try:
         while not remote.answers():
             assert process.poll() is None, "it ended by itself"
             assert time.monotonic() < deadline, "it does not answer"
             time.sleep(0.05)
+        yield process
     finally:
         remote.close()
-    return process
+        process.kill()
+        process.communicate()

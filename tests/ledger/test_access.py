@@ -6,9 +6,10 @@ import json
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,6 @@ from tests.ledger import holder
 from tests.ledger.engine import Clock
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -39,21 +39,12 @@ class Running:
     data_dir: Path
 
 
-@contextmanager
-def up(directory: Path) -> Iterator[Running]:
-    environment = holder.environ(directory)
-    process = holder.start(environment)
-    try:
-        yield Running(process, environment, directory / "data")
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with up(tmp_path_factory.mktemp("running")) as found:
-        yield found
+    directory = tmp_path_factory.mktemp("running")
+    environment, data_dir = holder.environ(directory), directory / "data"
+    with holder.holding(data_dir, [sys.executable, "-m", "flopledger", "up"], environment) as process:
+        yield Running(process, environment, data_dir)
 
 
 @pytest.fixture
@@ -146,19 +137,13 @@ def test_the_directory_cannot_be_opened_beside_its_holder(running: Running) -> N
 
 
 def test_a_second_up_on_the_same_directory_ends_with_one_line_that_names_the_first(running: Running) -> None:
-    second = holder.run(running.environment, "up")
+    command = [sys.executable, "-m", "flopledger", "up"]
+    second = subprocess.run(command, env=running.environment, capture_output=True, text=True, check=False)
     assert second.returncode == 2
     assert second.stderr.splitlines()[-1].startswith("flopledger: ")
     assert f"held by another process (pid {running.process.pid})" in second.stderr
     assert "Traceback" not in second.stderr
     assert running.process.poll() is None
-
-
-def test_a_command_in_a_process_of_its_own_asks_the_holder(running: Running) -> None:
-    answer = holder.run(
-        running.environment, "ledger", "sql", "SELECT bitShiftLeft(toUInt256(1), 100) AS flop", "--format", "json"
-    )
-    assert (answer.returncode, json.loads(answer.stdout)) == (0, {"rows": [{"flop": str(2**100)}]})
 
 
 def test_what_the_agent_counts_can_be_asked_for_while_it_counts(remote: Access) -> None:
@@ -169,14 +154,27 @@ def test_what_the_agent_counts_can_be_asked_for_while_it_counts(remote: Access) 
     assert rows[0][0] > 0
 
 
+HOLD = """
+import sys, time
+from pathlib import Path
+from ledger.access import Holder
+from ledger.ledger import Ledger
+
+ledger = Ledger.open(Path(sys.argv[1]), time.time_ns)
+Holder(ledger, Path(sys.argv[1])).start()
+sys.stdin.read()
+"""
+
+
 def test_the_socket_of_a_holder_that_was_killed_is_ignored(tmp_path: Path) -> None:
-    with up(tmp_path) as found:
-        with connect(found.data_dir, Clock()) as ledger:
+    with holder.holding(tmp_path, [sys.executable, "-c", HOLD, str(tmp_path)]) as process:
+        with connect(tmp_path, Clock()) as ledger:
+            assert isinstance(ledger, Remote)
             ledger.append([Declaration("before", model_id="m").statement("me")])
-        found.process.send_signal(signal.SIGKILL)
-        found.process.wait()
-        assert (found.data_dir / SOCKET).exists()
-        with connect(found.data_dir, Clock()) as ledger:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert (tmp_path / SOCKET).exists()
+        with connect(tmp_path, Clock()) as ledger:
             assert isinstance(ledger, Ledger)
             assert declared(ledger, "before").model_id == "m"
 

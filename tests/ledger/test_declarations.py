@@ -116,7 +116,7 @@ DECLARATIONS = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(DECLARATIONS)
 def test_whatever_can_be_declared_is_read_back_the_same(engine: Store, declaration: Declaration) -> None:
     empty(engine)
