@@ -98,7 +98,7 @@ def human(name: str, value: Any) -> str:
     """A cell of a table."""
     if value is None:
         return "–"
-    if isinstance(value, int) and value >= _BIG and not name.endswith("_index"):
+    if isinstance(value, int) and abs(value) >= _BIG and not name.endswith("_index"):
         return scientific(value, 3)
     if isinstance(value, bool):
         return ("no", "yes")[value]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 import typer
 
 from cli.exits import Misconfigured
+from cli.numbers import whole
 from cli.output import Format, emit
 from cli.settings import load
 from ledger.access import connect
+from ledger.adjustments import ADJUSTMENT_COLUMNS, append_new, correction, known_run
 from ledger.declarations import Declaration, declared
 from ledger.readonly import check
 from ledger.totals import (
@@ -95,7 +96,7 @@ def set_run(
         "model_id": model,
         "purpose": purpose,
         "dtype": dtype,
-        "planned_flop": None if planned_flop is None else _whole_flop(planned_flop),
+        "planned_flop": None if planned_flop is None else whole(planned_flop, "--planned-flop"),
         "planned_end": planned_end,
         "devices": devices,
     }
@@ -106,18 +107,46 @@ def set_run(
     typer.echo(f"{run_id}: declared in journal entry {index}")
 
 
+@app.command()
+def adjustments(form: FormatOption = Format.TABLE) -> None:
+    """What was imported or corrected, entry by entry, as signed amounts."""
+    _print_view("adjustments", "adjustments", ADJUSTMENT_COLUMNS, "entry_index", form)
+
+
+@app.command()
+def correct(
+    run_id: str,
+    reason: Annotated[str, typer.Option(help="why, in a sentence that an auditor can follow")],
+    author: Annotated[str, typer.Option(help="who says so")],
+    flop: Annotated[str | None, typer.Option(help="FLOP to add; negative to take away: -1.2e24")] = None,
+    low: Annotated[str | None, typer.Option(help="lower bound of that amount; the amount itself if left out")] = None,
+    high: Annotated[str | None, typer.Option(help="upper bound of that amount; the amount itself if left out")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="begin of the time it is about: RFC 3339")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="end of the time it is about: RFC 3339")] = None,
+    basis: Annotated[str, typer.Option(help="hardware or architecture")] = "hardware",
+    purpose: Annotated[str, typer.Option(help="purpose it counts under, if not the run's own")] = "",
+) -> None:
+    """Correct the total of a run by a signed amount, beside what was measured: a journal entry, never an edit."""
+    point = None if flop is None else whole(flop, "--flop")
+    flop_low, flop_high = (
+        point if text is None else whole(text, option) for text, option in ((low, "--low"), (high, "--high"))
+    )
+    if flop_low is None or flop_high is None:
+        raise Misconfigured("give --flop, or both --low and --high where no single amount can be named")
+    made = correction(
+        run_id, point, flop_low, flop_high, reason, period_start=start, period_end=end, basis=basis, purpose=purpose
+    )
+    made.statement(author)
+    with connect(load().data_dir, time.time_ns) as ledger:
+        if not known_run(ledger, run_id):
+            raise Misconfigured(
+                f"no run {run_id!r} was measured, declared or imported: see `flopledger ledger runs list`"
+            )
+        indices = append_new(ledger, [made], author).indices
+    typer.echo(f"{run_id}: {f'corrected in journal entry {indices[0]}' if indices else 'this is on record already'}")
+
+
 def _print_view(noun: str, view: str, columns: tuple[str, ...], order: str, form: Format) -> None:
     with connect(load().data_dir, time.time_ns) as ledger:
         found = rows(ledger, view, columns, order)
     emit(noun, found, columns, form)
-
-
-def _whole_flop(text: str) -> int:
-    """`3.8e25` exactly, not by way of a float."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation as error:
-        raise Misconfigured(f"--planned-flop {text!r} is not a number such as 3.8e25") from error
-    if not number.is_finite() or number != number.to_integral_value():
-        raise Misconfigured(f"--planned-flop {text!r} is not a whole number of FLOP")
-    return int(number)

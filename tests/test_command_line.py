@@ -271,8 +271,8 @@ def test_a_wrong_setting_is_one_line_and_misuse(run: Callable[..., Said], monkey
     ("budget", "said"),
     [
         ("much", "--planned-flop 'much' is not a number such as 3.8e25"),
-        ("nan", "--planned-flop 'nan' is not a whole number of FLOP"),
-        ("0.5", "--planned-flop '0.5' is not a whole number of FLOP"),
+        ("nan", "--planned-flop 'nan' is not a number such as 3.8e25"),
+        ("0.5", "--planned-flop '0.5' is not a whole number"),
         ("0", "a budget of 0 FLOP makes no sense: leave it out, or give what is planned"),
     ],
 )

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from cli.exits import Misconfigured
 from ledger import commands, threshold_commands
 from ledger.access import Holder
 from ledger.errors import Refused
 from ledger.ledger import Ledger
+from ledger.migrate import migrations
 from ledger.totals import COVERAGE_COLUMNS, RECONCILIATION_COLUMNS, RUN_COLUMNS, TOTAL_COLUMNS, UNATTRIBUTED_COLUMNS
 from tests.ledger.chains import Chain, meter, take
 from tests.ledger.engine import Clock
@@ -71,7 +73,7 @@ def rows(noun: str, *arguments: str, app: Any = commands.app, code: int = 0) -> 
         (("unattributed",), "unattributed", UNATTRIBUTED_COLUMNS, 1),
         (("reconciliation",), "reconciliation", RECONCILIATION_COLUMNS, 2),
         (("runs", "list"), "runs", RUN_COLUMNS, 2),
-        (("migrate",), "migrations", ("number", "name", "sha256", "applied_at"), 3),
+        (("migrate",), "migrations", ("number", "name", "sha256", "applied_at"), len(migrations())),
     ],
 )
 def test_what_a_command_prints_is_the_same_in_every_format(
@@ -134,6 +136,46 @@ def test_a_budget_is_taken_exactly_and_not_by_way_of_a_float() -> None:
     assert declaration("declared later")["planned_flop"] == "10000000000000000000000001"
     ask("runs", "set", "declared later", "--planned-flop", "1e25")
     assert declaration("declared later")["planned_flop"] == "1" + "0" * 25
+
+
+WHY = ("--reason", "counted twice on node 7", "--author", "Ada")
+
+
+def test_a_correction_is_listed_beside_what_was_measured() -> None:
+    before = rows("totals", "totals")
+    said = ask("correct", "llama", "--flop", "-1.5e24", "--low", "-2e24", "--high", "-1e24", *WHY)
+    assert said.startswith("llama: corrected in journal entry ")
+    again = ask("correct", "llama", "--flop", "-1.5e24", "--low", "-2e24", "--high", "-1e24", *WHY)
+    assert again == "llama: this is on record already\n"
+    (found,) = rows("adjustments", "adjustments")
+    assert (found["run_id"], found["kind"], found["author"]) == ("llama", "correction", "Ada")
+    assert (found["flop"], found["flop_low"], found["flop_high"]) == (
+        "-15" + "0" * 23,
+        "-2" + "0" * 24,
+        "-1" + "0" * 24,
+    )
+    assert "-1.50 × 10²⁴" in ask("adjustments")
+    assert rows("totals", "totals") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("llama", *WHY), "give --flop, or both --low and --high"),
+        (("llama", "--low", "1", *WHY), "give --flop, or both --low and --high"),
+        (("llama", "--flop", "much", *WHY), "--flop 'much' is not a number"),
+        (("llama", "--flop", "1", "--low", "2", *WHY), "flop_low: bounds out of order"),
+        (("llama", "--flop", "0", *WHY), "flop: a correction by 0 FLOP changes nothing"),
+        (("llama", "--flop", "1", "--from", "monday", *WHY), "period_start: 'monday': not an RFC 3339 time"),
+        (("llama", "--flop", "1", "--reason", "", "--author", "Ada"), "reason: must be given"),
+        (("lama", "--flop", "1", *WHY), "no run 'lama' was measured, declared or imported"),
+    ],
+)
+def test_a_correction_that_makes_no_sense_writes_nothing(arguments: tuple[str, ...], sentence: str) -> None:
+    before = rows("rows", "sql", "SELECT max(entry_index) AS last_index FROM journal")
+    with pytest.raises((Refused, Misconfigured), match=sentence):
+        ask("correct", *arguments)
+    assert rows("rows", "sql", "SELECT max(entry_index) AS last_index FROM journal") == before
 
 
 def test_an_assessment_that_finds_a_line_crossed_says_no() -> None:
