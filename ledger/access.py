@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 import httpx
+import pyarrow as pa
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -42,6 +43,10 @@ class Access(Protocol):
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
         """Rows of one statement that reads."""
+        ...
+
+    def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """The same by column: strings as bytes, a UInt128 as sixteen bytes, little-endian."""
         ...
 
     def append(self, statements: Sequence[Statement]) -> list[int]:
@@ -103,6 +108,11 @@ class Remote:
         answer = self._ask("/query", {"sql": sql, "parameters": dict(parameters or {})})
         return Result(tuple(answer["columns"]), [_revived(row) for row in answer["rows"]])
 
+    def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Ask the holder, who answers with an Arrow stream."""
+        answer = self._post("/arrow", {"sql": sql, "parameters": dict(parameters or {})})
+        return pa.ipc.open_stream(answer.content).read_all()
+
     def append(self, statements: Sequence[Statement]) -> list[int]:
         """Have the holder write."""
         body = [{"kind": s.kind, "author": s.author, "data": dict(s.data)} for s in statements]
@@ -114,6 +124,9 @@ class Remote:
         self._http.close()
 
     def _ask(self, path: str, body: Mapping[str, Any]) -> Any:
+        return json.loads(self._post(path, body).content)
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         try:
             answer = self._http.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
         except httpx.TransportError as error:
@@ -122,7 +135,7 @@ class Remote:
             raise Refused(answer.text)
         if answer.status_code != httpx.codes.OK:
             raise Retry(answer.text)
-        return json.loads(answer.content)
+        return answer
 
 
 class Holder:
@@ -134,6 +147,7 @@ class Holder:
         routes = [
             Route("/health", self._health),
             Route("/query", self._query, methods=["POST"]),
+            Route("/arrow", self._query_arrow, methods=["POST"]),
             Route("/journal", self._append, methods=["POST"]),
         ]
         self._server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off"))
@@ -169,22 +183,33 @@ class Holder:
         asked = json.loads(await request.body())
         return await _answer(self._answer_query, asked)
 
+    async def _query_arrow(self, request: Request) -> Response:
+        asked = json.loads(await request.body())
+        return await _answer(self._answer_arrow, asked)
+
     async def _append(self, request: Request) -> Response:
         asked = json.loads(await request.body())
         return await _answer(self._answer_append, asked)
 
-    def _answer_query(self, asked: Any) -> Any:
+    def _answer_query(self, asked: Any) -> Response:
         result = self._ledger.query(check(asked["sql"]), asked["parameters"])
-        return {"columns": result.columns, "rows": [_portable(row) for row in result.rows]}
+        return _json({"columns": result.columns, "rows": [_portable(row) for row in result.rows]})
 
-    def _answer_append(self, asked: Any) -> Any:
+    def _answer_arrow(self, asked: Any) -> Response:
+        table = self._ledger.query_arrow(check(asked["sql"]), asked["parameters"])
+        stream = pa.BufferOutputStream()
+        with pa.ipc.new_stream(stream, table.schema) as writer:
+            writer.write_table(table)
+        return Response(stream.getvalue().to_pybytes(), media_type="application/vnd.apache.arrow.stream")
+
+    def _answer_append(self, asked: Any) -> Response:
         statements = [Statement(s["kind"], s["author"], s["data"]) for s in asked["statements"]]
-        return {"indices": self._ledger.append(statements)}
+        return _json({"indices": self._ledger.append(statements)})
 
 
-async def _answer(work: Callable[[Any], Any], asked: Any) -> Response:
+async def _answer(work: Callable[[Any], Response], asked: Any) -> Response:
     try:
-        return _json(await run_in_threadpool(work, asked))
+        return await run_in_threadpool(work, asked)
     except Retry as error:
         return Response(str(error), httpx.codes.SERVICE_UNAVAILABLE)
     except LedgerError as error:

@@ -31,6 +31,7 @@ _READ_SETTINGS = {
     "max_result_rows": 1_000_000,
     "result_overflow_mode": "throw",
 }
+_ARROW_SETTINGS = {"output_format_arrow_string_as_string": 0, "output_format_arrow_compression_method": "none"}
 _CODE_CANNOT_OPEN_FILE = "Code: 76"
 _ENGINE_NAMES = frozenset({"data", "metadata", "store", "tmp"})
 """What the engine makes first; a process killed at that moment leaves some of them."""
@@ -90,6 +91,16 @@ class Store:
         except ClickHouseError as error:
             raise _translated(error) from error
         return Result(tuple(result.column_names), result.result_rows)
+
+    def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """The same as `query`, by column: strings as bytes, a UInt128 as sixteen bytes, little-endian."""
+        # In the statement itself: set beside it, the embedded engine could not take `readonly` back.
+        settings = ", ".join(f"{name} = {value!r}" for name, value in (_ARROW_SETTINGS | _READ_SETTINGS).items())
+        try:
+            table: pa.Table = self._client.query_arrow(f"{sql}\nSETTINGS {settings}", parameters=dict(parameters or {}))
+        except ClickHouseError as error:
+            raise _translated(error) from error
+        return table
 
     def insert(self, table: str, rows: pa.Table) -> None:
         """Insert whole or not at all; on return the rows are on disk. The caller vouches for every value: the engine

@@ -24,6 +24,7 @@ from ledger.journal import Statement
 from ledger.ledger import Ledger
 from tests.ledger import holder
 from tests.ledger.engine import Clock
+from tests.ledger.test_columns import COLUMNS, COLUMNS_SQL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,15 @@ def test_parameters_go_along(remote: Access) -> None:
     parameters: dict[str, Any] = {"text": "it's", "big": 10**30, "many": ["a", "b"]}
     result = remote.query("SELECT {text:String}, {big:UInt128}, length({many:Array(String)})", parameters)
     assert result.rows == [["it's", 10**30, 2]]
+
+
+def test_columns_come_as_arrow(remote: Access) -> None:
+    assert remote.query_arrow(COLUMNS_SQL, {"many": [1, 2]}).to_pylist() == COLUMNS
+
+
+def test_a_question_for_columns_is_refused_like_any_other(remote: Access) -> None:
+    with pytest.raises(Refused, match="table function file is not allowed"):
+        remote.query_arrow("SELECT * FROM file('/etc/passwd')")
 
 
 def test_what_is_declared_there_is_on_record_there(remote: Access) -> None:
