@@ -22,6 +22,7 @@ from ledger.declarations import Declaration, declared
 from ledger.errors import Held, Refused, Retry
 from ledger.journal import Statement
 from ledger.ledger import Ledger
+from ledger.migrate import migrations
 from tests.ledger import holder
 from tests.ledger.engine import Clock
 from tests.ledger.test_columns import COLUMNS, COLUMNS_SQL
@@ -56,7 +57,7 @@ def remote(running: Running) -> Iterator[Access]:
 
 def test_while_somebody_holds_it_a_command_asks_there(remote: Access) -> None:
     assert isinstance(remote, Remote)
-    assert remote.query("SELECT number FROM migrations ORDER BY number").rows == [[1], [2], [3]]
+    assert remote.query("SELECT number FROM migrations ORDER BY number").rows == [[m.number] for m in migrations()]
 
 
 def test_the_socket_is_its_owners_alone(running: Running) -> None:
@@ -169,6 +170,7 @@ import sys, time
 from pathlib import Path
 from ledger.access import Holder
 from ledger.ledger import Ledger
+from ledger.migrate import migrations
 
 ledger = Ledger.open(Path(sys.argv[1]), time.time_ns)
 Holder(ledger, Path(sys.argv[1])).start()
