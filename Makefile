@@ -15,7 +15,7 @@ run: setup
 
 # Where a system part is missing and cannot be had, pytest says what it skipped and the one command that adds it.
 test: setup lint services
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 services:
 	@sh scripts/services.sh kafka || test -z "$$CI"

@@ -73,6 +73,7 @@ def test_a_key_that_openssl_made_is_taken(tmp_path: Path) -> None:
         ),
         (pem(generate_private_key(SECP256R1())), "is not an Ed25519 key"),
     ],
+    ids=["empty", "garbage", "half", "locked", "public", "another curve"],
 )
 def test_a_file_that_holds_no_usable_key_is_named_and_left_alone(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "agent.key"
