@@ -53,6 +53,10 @@ class Access(Protocol):
         """Write to the journal; returns the entries' indices."""
         ...
 
+    def checkpoint(self, author: str) -> int:
+        """Put a checkpoint over all evidence on record; returns the journal entry's index."""
+        ...
+
 
 @contextmanager
 def connect(data_dir: Path, now_ns: Callable[[], int]) -> Iterator[Access]:
@@ -119,6 +123,11 @@ class Remote:
         indices: list[int] = self._ask("/journal", {"statements": body})["indices"]
         return indices
 
+    def checkpoint(self, author: str) -> int:
+        """Have the holder number the evidence and sign."""
+        index: int = self._ask("/checkpoint", {"author": author})["index"]
+        return index
+
     def close(self) -> None:
         """Hang up."""
         self._http.close()
@@ -149,6 +158,7 @@ class Holder:
             Route("/query", self._query, methods=["POST"]),
             Route("/arrow", self._query_arrow, methods=["POST"]),
             Route("/journal", self._append, methods=["POST"]),
+            Route("/checkpoint", self._checkpoint, methods=["POST"]),
         ]
         self._server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off"))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -191,6 +201,10 @@ class Holder:
         asked = json.loads(await request.body())
         return await _answer(self._answer_append, asked)
 
+    async def _checkpoint(self, request: Request) -> Response:
+        asked = json.loads(await request.body())
+        return await _answer(self._answer_checkpoint, asked)
+
     def _answer_query(self, asked: Any) -> Response:
         result = self._ledger.query(check(asked["sql"]), asked["parameters"])
         return _json({"columns": result.columns, "rows": [_portable(row) for row in result.rows]})
@@ -205,6 +219,9 @@ class Holder:
     def _answer_append(self, asked: Any) -> Response:
         statements = [Statement(s["kind"], s["author"], s["data"]) for s in asked["statements"]]
         return _json({"indices": self._ledger.append(statements)})
+
+    def _answer_checkpoint(self, asked: Any) -> Response:
+        return _json({"index": self._ledger.checkpoint(asked["author"])})
 
 
 async def _answer(work: Callable[[Any], Response], asked: Any) -> Response:

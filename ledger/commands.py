@@ -15,6 +15,7 @@ from cli.settings import load
 from ledger.access import connect
 from ledger.adjustments import ADJUSTMENT_COLUMNS, append_new, correction, known_run
 from ledger.declarations import Declaration, declared
+from ledger.proof import commands as proof_commands
 from ledger.readonly import check
 from ledger.totals import (
     COVERAGE_COLUMNS,
@@ -28,6 +29,8 @@ from ledger.totals import (
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 runs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What is known and declared of each run.")
 app.add_typer(runs_app, name="runs")
+app.command()(proof_commands.checkpoint)
+app.command()(proof_commands.journal)
 
 FormatOption = Annotated[Format, typer.Option("--format", help="table, json or csv")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from ledger.errors import Damaged, Held, Refused
 from ledger.journal import Journal, Statement
 from ledger.meter_ids import MeterIds
 from ledger.migrate import migrate
+from ledger.proof.checkpoint import statement
+from ledger.proof.log import Log
 from ledger.record import record
 from ledger.store import Result, Store
 from ledger.thresholds import catalogue
@@ -34,6 +37,8 @@ class Ledger:
         self._now_ns = now_ns
         self._lock = lock
         self._meter_ids = MeterIds(store)
+        self._log = Log(store)
+        self._logging = threading.Lock()
         self._agents = {row[0] for row in store.query("SELECT agent FROM agents").rows}
         self._raised = {row[0] for row in store.query("SELECT alert_id FROM alerts").rows}
 
@@ -79,6 +84,11 @@ class Ledger:
     def append(self, statements: Sequence[Statement]) -> list[int]:
         """Write to the journal; returns the entries' indices."""
         return self._journal.append(statements)
+
+    def checkpoint(self, author: str) -> int:
+        """Number all evidence, and put its Merkle root and every chain's head on record; returns the entry's index."""
+        with self._logging:
+            return self._journal.append([statement(self._store, self._log.extend(), author)])[0]
 
     def raise_alerts(self, author: str) -> list[Alert]:
         """Assess every run against every line, put new alerts on record, and return those."""

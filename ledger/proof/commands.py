@@ -1,0 +1,67 @@
+"""`flopledger ledger checkpoint`, `verify`, `rebuild` and `journal`."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path  # noqa: TC003 - typer reads it at run time
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from cli.output import Format, emit
+from cli.settings import load
+from ledger.access import connect
+from ledger.proof.checkpoint import export, read
+from ledger.proof.journal import Entry, entries
+
+FormatOption = Annotated[Format, typer.Option("--format", help="table, json or csv")]
+CHECKPOINT_COLUMNS = ("entry_index", "at", "size", "root", "chains", "key_id", "file")
+JOURNAL_COLUMNS = ("entry_index", "at", "kind", "author", "state", "sha256", "data")
+
+
+def checkpoint(
+    out: Annotated[Path | None, typer.Option(help="file to keep outside, for `verify --expect`")] = None,
+    author: Annotated[str, typer.Option(help="who asks for it")] = "command line",
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Sign a Merkle root over all evidence, with the head of every chain. A journal entry."""
+    with connect(load().data_dir, time.time_ns) as ledger:
+        index = ledger.checkpoint(author)
+        made = read(ledger, index)
+        if out is not None:
+            export(ledger, index, out)
+    row = {
+        "entry_index": made.entry_index,
+        "at": made.at,
+        "size": made.size,
+        "root": made.root,
+        "chains": len(made.heads),
+        "key_id": made.key_id,
+        "file": None if out is None else str(out),
+    }
+    emit("checkpoint", [row], CHECKPOINT_COLUMNS, form)
+
+
+def journal(
+    kind: Annotated[str | None, typer.Option(help="only entries of this kind")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="only the last so many")] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """The ledger's own signed entries, in order, each with the state of its signature."""
+    with connect(load().data_dir, time.time_ns) as ledger:
+        found = deque((entry for entry in entries(ledger) if kind in {None, entry.kind}), maxlen=limit)
+    emit("journal", [_journal_row(entry, form) for entry in found], JOURNAL_COLUMNS, form)
+
+
+def _journal_row(entry: Entry, form: Format) -> dict[str, Any]:
+    return {
+        "entry_index": entry.index,
+        "at": entry.said.get("at"),
+        "kind": entry.kind,
+        "author": entry.said.get("author"),
+        "state": entry.fault or "signed",
+        "sha256": entry.sha256.hex(),
+        "data": entry.data if form is Format.JSON else orjson.dumps(entry.data).decode(),
+    }
