@@ -6,8 +6,11 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from agent.attribution.assembly import Refreshing, make_sources
 from agent.attribution.environment import Environment
-from agent.devices.cpu import CpuBackend, read_environ
+from agent.attribution.process_facts import ProcessFacts
+from agent.attribution.sources import Attribution
+from agent.devices.cpu import CpuBackend
 from agent.errors import Fatal
 from agent.identity import AgentIdentity
 from agent.main import Agent
@@ -22,7 +25,6 @@ from wire.keys import load_or_create_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from agent.attribution.interface import IdentitySource
     from agent.devices.interface import Backend
     from agent.devices.simulated.backend import SimulatedBackend
     from cli.settings import Settings
@@ -56,11 +58,14 @@ class AgentService:
         identity = AgentIdentity(settings.cluster, settings.node, load_or_create_key(settings.data_dir / KEY_FILE))
         self.outbox = Outbox(settings.data_dir / OUTBOX_FILE, settings.outbox_max_bytes)
         stack.callback(self.outbox.close)
-        backends, sources = make_backends(settings, time.time_ns)
+        sources, refresh = make_sources(settings, ProcessFacts())
+        stack.callback(Refreshing(refresh).close)
+        attribution = Attribution(sources, time.monotonic_ns, processes_may_name=settings.processes_may_name_runs)
+        backends = make_backends(settings, attribution, time.time_ns)
         for backend in backends:
             stack.callback(backend.close)
         reports = ReportBook(settings.node, time.time_ns)
-        self.agent = Agent(identity, backends, sources, reports, self.outbox, time.time_ns)
+        self.agent = Agent(identity, backends, attribution, reports, self.outbox, time.time_ns)
         shipping = self._start_shipping()
         receiver = Receiver(reports, settings.otlp_host, settings.otlp_port, _token(settings))
         receiver.start()
@@ -104,28 +109,23 @@ class AgentService:
         self._stack.close()
 
 
-def make_backends(settings: Settings, now_ns: Callable[[], int]) -> tuple[list[Backend], list[IdentitySource]]:
+def make_backends(settings: Settings, attribution: Attribution, now_ns: Callable[[], int]) -> list[Backend]:
     """What the settings name, each backend loaded only when it is used; raises `Fatal` when one cannot be."""
-    real = Environment(read_environ)
     backends: list[Backend] = []
-    sources: list[IdentitySource] = []
     for name in settings.backends:
-        if name == "simulated":
-            simulated = _simulated(settings, now_ns)
-            backends.append(simulated)
-            sources.append(Environment(simulated.environ))
-            continue
-        backends.append(_real(name, settings, real, now_ns, backends))
-        if real not in sources:
-            sources.append(real)
-    return backends, sources
+        backends.append(_made(name, settings, attribution, now_ns, backends))
+    return backends
 
 
-def _real(
-    name: str, settings: Settings, identities: Environment, now_ns: Callable[[], int], others: Sequence[Backend]
+def _made(
+    name: str, settings: Settings, attribution: Attribution, now_ns: Callable[[], int], others: Sequence[Backend]
 ) -> Backend:
+    if name == "simulated":
+        simulated = _simulated(settings, now_ns)
+        attribution.add(Environment(simulated.environ))
+        return simulated
     if name == "cpu":
-        return CpuBackend(lambda process: identities.identify(process) is not None, now_ns)
+        return CpuBackend(attribution.names_itself, now_ns)
     if name == "nvml":
         from agent.devices.nvml.backend import NvmlBackend
 

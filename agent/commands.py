@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.assembly import KEY_FILE, AgentService, make_backends
+from agent.attribution.sources import Attribution
 from cli.kafka_settings import kafka_connection
 from cli.output import Format, emit
 from cli.settings import load
@@ -44,7 +45,7 @@ def run() -> None:
 @app.command()
 def devices(form: FormatOption = Format.TABLE) -> None:
     """What each device can be measured by, and why the better ways are not available."""
-    backends, _ = make_backends(load(), time.time_ns)
+    backends = make_backends(load(), Attribution([], time.monotonic_ns), time.time_ns)
     found = []
     for backend in backends:
         for device in backend.devices():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent import baseline
 from agent.attribution.share import shares
+from agent.attribution.sources import Attribution
 from agent.booking import book_delta, book_gap, book_report
 from agent.counters import Counters
 from agent.devices.interface import Method
@@ -37,14 +39,16 @@ class Agent:
         self,
         identity: AgentIdentity,
         backends: Sequence[Backend],
-        sources: Sequence[IdentitySource],
+        attribution: Attribution | Sequence[IdentitySource],
         reports: ReportBook,
         outbox: Outbox,
         now_ns: Callable[[], int],
     ) -> None:
         self._identity = identity
         self._backends = backends
-        self._sources = sources
+        if not isinstance(attribution, Attribution):
+            attribution = Attribution(attribution, now_ns)
+        self._attribution = attribution
         self._reports = reports
         self._outbox = outbox
         self._now_ns = now_ns
@@ -82,6 +86,8 @@ class Agent:
                 self._sample(backend, device)
             except (SkipDevice, Retry) as error:
                 self._fell_silent(device.id, str(error))
+        for named in self._attribution.news():
+            self._event("attribution", run=named.run, detail={"source": named.source, "within": named.within})
 
     def seal(self) -> bool:
         """Seal what moved since the last batch and store it; False when there was nothing, or no room for it now."""
@@ -129,13 +135,13 @@ class Agent:
             return
         if delta is not None:
             self._before[device.id] = after
-            split = shares(delta, before.processes, after.processes, self._identify)
+            split = shares(delta, before.processes, after.processes, self._identify(device))
             book_delta(self._counters, device, delta, split, self._time())
 
     def _gap(self, kind: str, device: Device, before: Snapshot, after: Snapshot) -> None:
         self._event(kind, device=device.id)
         self._before[device.id] = after
-        book_gap(self._counters, device, before, after, self._identify, self._time())
+        book_gap(self._counters, device, before, after, self._identify(device), self._time())
 
     def _store(self, readings: list[Any], inventory: tuple[DeviceRecord, ...], now_ns: int, reports: Any) -> None:
         size_guess = 512 * (len(readings) + len(inventory) + len(self._events) + 2)
@@ -184,12 +190,8 @@ class Agent:
                 found.update({name: held for name, held in self._inventory.items() if held[0] is backend})
         self._inventory = found
 
-    def _identify(self, process: ProcessKey) -> RunIdentity | None:
-        for source in self._sources:
-            run = source.identify(process)
-            if run is not None:
-                return run
-        return None
+    def _identify(self, device: Device) -> Callable[[ProcessKey], RunIdentity | None]:
+        return partial(self._attribution.identify, device=device)
 
     def _fell_silent(self, device: str, reason: str) -> None:
         if device not in self._silent:
@@ -197,8 +199,14 @@ class Agent:
             self._event("device-silent", device=device, detail={"reason": reason})
         self._silent[device] = reason
 
-    def _event(self, kind: str, device: str | None = None, detail: dict[str, str | int | None] | None = None) -> None:
-        self._events.append(Event(kind, self._time(), device, None, detail or {}))
+    def _event(
+        self,
+        kind: str,
+        device: str | None = None,
+        detail: dict[str, str | int | None] | None = None,
+        run: str | None = None,
+    ) -> None:
+        self._events.append(Event(kind, self._time(), device, run, detail or {}))
 
     def _time(self) -> int:
         """The clock, held still while it runs behind what was already said: readings never go back in time."""

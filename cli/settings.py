@@ -58,6 +58,36 @@ class Settings(BaseSettings):
     seal_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(10.0, description="seconds between batches")
     outbox_max_bytes: Annotated[int, Field(ge=1 << 16)] = Field(1 << 30, description="bound of the outbox")
 
+    attribution: tuple[
+        Literal[
+            "slurm-prolog",
+            "pod-resources",
+            "cgroup",
+            "pod-labels",
+            "environment",
+            "job-environment",
+            "registration",
+        ],
+        ...,
+    ] = Field(
+        ("slurm-prolog", "pod-resources", "cgroup", "environment", "job-environment", "registration"),
+        description="where the run of a process is looked for, the most trusted first, as a JSON list; `pod-labels` "
+        "needs the right to list pods",
+    )
+    processes_may_name_runs: bool = Field(
+        True, description="whether an id that a process states of itself goes before that of its Slurm job or pod"
+    )
+    slurm_prolog_dirs: tuple[Path, ...] = Field(
+        (Path("/run/gpustat"),), description="where a Slurm prolog writes each GPU's job, as a JSON list"
+    )
+    kubelet_socket: Path = Field(
+        Path("/var/lib/kubelet/pod-resources/kubelet.sock"), description="the kubelet's pod-resources service"
+    )
+    pod_logs_dir: Path = Field(Path("/var/log/pods"), description="where the kubelet names pods by uid")
+    registration_dir: Path = Field(
+        Path("/run/flopledger/runs"), description="where processes say what run they are, once they know"
+    )
+
     otlp_host: str = Field("127.0.0.1", description="where training loops report to")
     otlp_port: Annotated[int, Field(ge=0, le=65535)] = Field(4319, description="0 picks a free port")
     otlp_token_file: Path | None = Field(None, description="file with the bearer token that reports must carry")

@@ -48,7 +48,8 @@ def shares(
         return _NOBODYS
     crowd = len(before) + len(after) - len(stayed)
     if len(runs) == 1:
-        return [Share(runs.pop(), "exact" if crowd == len(stayed) else "low", 1)]
+        sure = crowd == len(stayed) and not any(use.key.hidden for use in stayed)
+        return [Share(runs.pop(), "exact" if sure else "low", 1)]
     return _by_busy_time(busy_before, stayed, identify)
 
 

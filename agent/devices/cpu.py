@@ -20,7 +20,7 @@ from agent.devices.interface import Capability, Delta, Device, Method, ProcessKe
 from compute.cpu import CLOCK_CEILING_MHZ, flop_per_cycle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence, Set
+    from collections.abc import Callable, Sequence, Set
 
 _IDLE_FIELDS = ("idle", "iowait")
 _GUEST_FIELDS = ("guest", "guest_nice")
@@ -35,14 +35,14 @@ def _since_boot_ns() -> int:
 
 
 class CpuBackend:
-    """This machine's processors as one device; `belongs` says which processes are worth watching."""
+    """This machine's processors as one device; `belongs` says which processes are worth watching on it."""
 
     name = "cpu"
     notices: tuple[str, ...] = ()
 
     def __init__(
         self,
-        belongs: Callable[[ProcessKey], bool],
+        belongs: Callable[[ProcessKey, Device], bool],
         now_ns: Callable[[], int],
         since_boot_ns: Callable[[], int] = _since_boot_ns,
     ) -> None:
@@ -138,7 +138,7 @@ class CpuBackend:
                     self._young.add(pid)
                     continue
                 key = ProcessKey(pid, started, self._boot_id)
-                if self._belongs(key):
+                if self._belongs(key, self._device):
                     self._watched[pid] = (key, process)
                 self._seen.add(pid)
             except psutil.Error:
@@ -150,15 +150,6 @@ class CpuBackend:
 
     def _ticks_ns(self, ticks: int) -> int:
         return ticks * (1_000_000_000 // self._ticks_per_s)
-
-
-def read_environ(pid: int) -> Mapping[str, str]:
-    """The environment that a process was started with; empty when it is gone or not ours to read."""
-    try:
-        environ: Mapping[str, str] = psutil.Process(pid).environ()
-    except psutil.Error:
-        return {}
-    return environ
 
 
 def _describe(boot_id: str) -> Device:

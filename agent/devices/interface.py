@@ -34,6 +34,7 @@ class Device:
 
     `units` are SMs (GPU) or physical cores (CPU); `accelerator` is a row of `compute`'s table, None when the device
     is unknown there. `flop_per_s_max` bounds what the silicon can do in any format, None when nothing is known.
+    `place` is what schedulers count devices by: the GPU's index, and behind a dot its GPU instance.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Device:
     parent: str | None = None
     driver: str | None = None
     flop_per_s_max: int | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,19 @@ class Capability:
 
 @dataclass(frozen=True, slots=True)
 class ProcessKey:
-    """A process that cannot be mistaken for a later one with the same pid. `started` is in clock ticks since boot."""
+    """A process that cannot be mistaken for a later one with the same pid. `started` is in clock ticks since boot.
+
+    Pid 0 stands for somebody who is not visible here: only who has the whole device can be said of it.
+    """
 
     pid: int
     started: int
     boot_id: str
+
+    @property
+    def hidden(self) -> bool:
+        """Whether nothing is known of it but that it is there."""
+        return self.pid == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class DeviceLine(_Line):
     parent: str | None
     driver: str | None
     flop_per_s_max: _Amount | None
+    place: str | None
     capabilities: tuple[CapabilityLine, ...]
 
     def device(self) -> Device:

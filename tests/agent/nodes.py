@@ -73,8 +73,10 @@ class Node:
         return [open_batch(sealed) for _, sealed in self.outbox.pending(-1, 1_000_000)]
 
     def events(self) -> list[Event]:
-        """What happened, but for the starts of agents."""
-        return [event for batch in self.batches() for event in batch.events if event.kind != "start"]
+        """What happened, but for the starts of agents and what said whose work it is."""
+        return [
+            event for batch in self.batches() for event in batch.events if event.kind not in {"start", "attribution"}
+        ]
 
 
 Totals = dict[tuple[str, str], int]

@@ -45,8 +45,14 @@ class Sighting:
     """A device that is there now, not looked at any closer. `instance` is None for a whole GPU."""
 
     id: str
+    index: int
     gpu: Any
     instance: GpuInstance | None = None
+
+    @property
+    def place(self) -> str:
+        """What schedulers count it by."""
+        return str(self.index) if self.instance is None else f"{self.index}.{self.instance.gpu_instance}"
 
     @property
     def address(self) -> int:
@@ -58,8 +64,8 @@ def sightings(nvml: Any, index: int) -> list[Sighting]:
     """What can be measured of the GPU at `index`: itself, or on a partitioned one its instances and never itself."""
     gpu = nvml.nvmlDeviceGetHandleByIndex(index)
     if mig.enabled(nvml, gpu):
-        return [Sighting(found.uuid, gpu, found) for found in mig.instances(nvml, gpu)]
-    return [Sighting(str(nvml.nvmlDeviceGetUUID(gpu)), gpu)]
+        return [Sighting(found.uuid, index, gpu, found) for found in mig.instances(nvml, gpu)]
+    return [Sighting(str(nvml.nvmlDeviceGetUUID(gpu)), index, gpu)]
 
 
 def describe(nvml: Any, seen: Sighting, driver: str | None) -> Gpu:
@@ -84,6 +90,7 @@ def describe(nvml: Any, seen: Sighting, driver: str | None) -> Gpu:
         parent=None if seen.instance is None else str(nvml.nvmlDeviceGetUUID(gpu)),
         driver=driver,
         flop_per_s_max=flop_per_s_ceiling(accelerator, units, clock_mhz),
+        place=seen.place,
     )
     serial = _asked(nvml, lambda: str(nvml.nvmlDeviceGetSerial(gpu))) or "-"
     if seen.instance is None:

@@ -88,6 +88,14 @@ class Host:
         self._known[pid] = _Known(key, made, now_ns)
         return key
 
+    def is_mps_server(self, pid: int) -> bool:
+        """Whether it is NVIDIA's multi-process service, in whose context others work."""
+        try:
+            with open(f"{self._proc}/{pid}/comm", "rb") as file:
+                return file.read(15) == b"nvidia-cuda-mps"
+        except OSError:
+            return False
+
     def forget(self, pid: int) -> None:
         """The pid left a device: should it come back, it may be another process."""
         self._known.pop(pid, None)

@@ -1,7 +1,8 @@
 """Who is on a device, and for how long each was busy there.
 
 A process alone on a device was busy whenever the device was. Several are told apart by the driver's own figure of SM
-utilisation per process, added up over time.
+utilisation per process, added up over time. Under MPS all of them run in the server's context, so that figure says
+nothing: its clients are listed without busy times, and the server, which works for them, not at all.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ import ctypes
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from agent.devices.interface import ProcessUse
+from agent.devices.interface import ProcessKey, ProcessUse
 from agent.devices.nvml.calls import bound
 from agent.devices.nvml.errors import Code, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.devices.interface import ProcessKey
     from agent.devices.nvml.host import Host
 
 _INFO = Struct("I20x")
 """nvmlProcessInfo_v2_t, which v3 kept: the pid, then memory and MIG ids that nobody needs."""
+_COMPUTE = "nvmlDeviceGetComputeRunningProcesses"
+_MPS = "nvmlDeviceGetMPSComputeRunningProcesses"
+_MPS_EVERY_NS = 10_000_000_000
+"""How often a device without MPS clients is asked for them."""
 
 
 class _PidList:
@@ -56,7 +60,8 @@ class Processes:
     """The processes of one device. `handles` are the device's, or its compute instances' on MIG.
 
     `told` says whether the driver names processes at all. `invisible` are pids that it named and this node does not
-    know: another PID namespace, or garbage.
+    know: another PID namespace, or garbage. While only such are there, or none is told, one hidden process stands for
+    them: it can be said to belong to whoever has the whole device.
     """
 
     def __init__(self, nvml: Any, handles: Sequence[Any], host: Host) -> None:
@@ -64,17 +69,22 @@ class Processes:
         self._nvml = nvml
         self._handle = handles[0]
         self._host = host
-        self._lists = self._answering(handles)
+        self._lists = self._answering(_COMPUTE, handles)
+        self._mps_lists = self._answering(_MPS, handles)
+        self._mps_at_ns = 0
+        self._clients: frozenset[int] = frozenset()
         self.told = bool(self._lists)
+        # Of this process's life alone: who had the device before an hour that nobody watched may not have it after.
+        self._hidden = (ProcessUse(ProcessKey(0, host.boot_ns(), host.boot_id)),)
         self._seen: dict[int, tuple[ProcessKey, int]] = {}
         self._newest_us = 0
         self._tells_apart = len(handles) == 1
 
-    def _answering(self, handles: Sequence[Any]) -> list[_PidList]:
+    def _answering(self, call_name: str, handles: Sequence[Any]) -> list[_PidList]:
         """By the newest form of the call that this driver has; empty when it has none, or will not tell."""
         if ctypes.sizeof(self._nvml.c_nvmlProcessInfo_v2_t) != _INFO.size:
             return []
-        for name in ("nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2"):
+        for name in (f"{call_name}_v3", f"{call_name}_v2"):
             try:
                 call = bound(self._nvml, name)
                 lists = [_PidList(self._nvml, call, handle) for handle in handles]
@@ -90,15 +100,18 @@ class Processes:
         """Who is there now. The device was busy `device_busy_ns` of the last `span_ns` (None: not known)."""
         before = self._seen
         pids = {pid for one in self._lists for pid in one.read()}
+        if self._mps_lists and pids:
+            pids = self._with_clients(pids)
         for pid in before.keys() - pids:
             self._host.forget(pid)
         if not pids:
             self._seen = {}
             self.invisible = ()
-            return ()
+            return () if self.told else self._hidden
         alone = len(pids) == 1 and before.keys() <= pids
-        percent = self._utilisation() if len(pids) > 1 and self._tells_apart else {}
-        told = self._tells_apart or len(pids) == 1
+        tells_apart = self._tells_apart and not self._clients
+        percent = self._utilisation() if len(pids) > 1 and tells_apart else {}
+        told = tells_apart or len(pids) == 1
         seen: dict[int, tuple[ProcessKey, int]] = {}
         for pid in sorted(pids):
             key = self._host.process(pid) if 0 < pid <= self._host.pid_max else None
@@ -111,7 +124,19 @@ class Processes:
             seen[pid] = (key, busy_ns)
         self._seen = seen
         self.invisible = () if len(seen) == len(pids) else tuple(sorted(pids - seen.keys()))
+        if not seen and any(0 < pid <= self._host.pid_max for pid in pids):
+            return self._hidden
         return tuple([ProcessUse(key, busy_ns if told else None) for key, busy_ns in seen.values()])
+
+    def _with_clients(self, pids: set[int]) -> set[int]:
+        """With the clients of an MPS server in the place of the server."""
+        now_ns = self._host.boot_ns()
+        if self._clients or now_ns - self._mps_at_ns >= _MPS_EVERY_NS:
+            self._mps_at_ns = now_ns
+            self._clients = frozenset(pid for one in self._mps_lists for pid in one.read())
+        if not self._clients:
+            return pids
+        return {pid for pid in pids if not self._host.is_mps_server(pid)} | self._clients
 
     def _utilisation(self) -> dict[int, int]:
         """SM utilisation in percent by pid, over the driver's last period. A process that is not named had none."""

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.attribution.environment import MAX_REMEMBERED, Environment
-from agent.attribution.interface import RunIdentity
+from agent.attribution.environment import Environment
+from agent.attribution.interface import Claim
+from agent.attribution.remembered import MAX_REMEMBERED
 from agent.devices.interface import ProcessKey
 from compute.precision import Dtype
 from tests.wire.batches import KEY, batch, reading
@@ -20,8 +21,8 @@ def process(pid: int = 1, started: int = 7) -> ProcessKey:
     return ProcessKey(pid, started, "boot")
 
 
-def identified(**environ: str) -> RunIdentity | None:
-    return Environment(lambda _: environ).identify(process())
+def claimed(**environ: str) -> Claim | None:
+    return Environment(lambda _: environ).claim(process())
 
 
 class Processes:
@@ -37,57 +38,57 @@ class Processes:
 
 
 def test_a_run_may_say_no_more_than_its_name() -> None:
-    assert identified(FLOPLEDGER_RUN_ID="r") == RunIdentity("r", "pre-training", Dtype.UNDECLARED, None)
+    assert claimed(FLOPLEDGER_RUN_ID="r") == Claim("r", explicit=True)
 
 
 def test_a_run_says_its_model_purpose_and_format_beside_its_name() -> None:
-    found = identified(
-        FLOPLEDGER_RUN_ID=" r ", FLOPLEDGER_PURPOSE="rl", FLOPLEDGER_DTYPE=" BF16", FLOPLEDGER_MODEL_ID="m"
-    )
-    assert found == RunIdentity("r", "rl", Dtype.BF16, "m")
+    found = claimed(FLOPLEDGER_RUN_ID=" r ", FLOPLEDGER_PURPOSE="rl", FLOPLEDGER_DTYPE=" BF16", FLOPLEDGER_MODEL_ID="m")
+    assert found == Claim("r", True, "rl", Dtype.BF16, "m")
 
 
 @pytest.mark.parametrize("environ", [{}, {"FLOPLEDGER_RUN_ID": ""}, {"FLOPLEDGER_RUN_ID": "  "}, {"RUN_ID": "r"}])
 def test_a_process_that_names_no_run_has_none(environ: dict[str, str]) -> None:
-    assert identified(**environ) is None
+    assert claimed(**environ) is None
 
 
 @pytest.mark.parametrize("dtype", list(Dtype))
 def test_every_format_may_be_declared(dtype: Dtype) -> None:
-    found = identified(FLOPLEDGER_RUN_ID="r", FLOPLEDGER_DTYPE=dtype.value)
+    found = claimed(FLOPLEDGER_RUN_ID="r", FLOPLEDGER_DTYPE=dtype.value)
     assert found is not None
     assert found.dtype is dtype
 
 
 def test_a_format_that_nobody_knows_widens_the_bounds_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    found = identified(FLOPLEDGER_RUN_ID="r", FLOPLEDGER_DTYPE="bf17")
-    assert found == RunIdentity("r")
-    assert "run r: FLOPLEDGER_DTYPE=bf17 is no format we know" in caplog.text
+    found = claimed(FLOPLEDGER_RUN_ID="r", FLOPLEDGER_DTYPE="bf17")
+    assert found == Claim("r", True, dtype=Dtype.UNDECLARED)
+    assert "FLOPLEDGER_DTYPE='bf17' is no format we know" in caplog.text
 
 
 @pytest.mark.parametrize("run", ["x" * 513, "r\udcff", "\ud800"])
 def test_a_name_that_no_batch_can_carry_is_ignored_and_said(run: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert identified(FLOPLEDGER_RUN_ID=run) is None
+    assert claimed(FLOPLEDGER_RUN_ID=run) is None
     assert "FLOPLEDGER_RUN_ID is ignored: it must be UTF-8 of at most 512 characters" in caplog.text
     assert len(caplog.records) == 1
 
 
 def test_a_purpose_that_no_batch_can_carry_leaves_the_default(caplog: pytest.LogCaptureFixture) -> None:
-    found = identified(FLOPLEDGER_RUN_ID="r", FLOPLEDGER_PURPOSE="x" * 65, FLOPLEDGER_MODEL_ID="\udcff")
-    assert found == RunIdentity("r")
+    found = claimed(FLOPLEDGER_RUN_ID="r", FLOPLEDGER_PURPOSE="x" * 65, FLOPLEDGER_MODEL_ID="\udcff")
+    assert found == Claim("r", explicit=True)
     assert "FLOPLEDGER_PURPOSE is ignored" in caplog.text
     assert "FLOPLEDGER_MODEL_ID is ignored" in caplog.text
 
 
 def test_the_longest_names_fit_into_a_batch() -> None:
-    found = identified(FLOPLEDGER_RUN_ID="é" * 512, FLOPLEDGER_PURPOSE="x" * 64)
+    found = claimed(FLOPLEDGER_RUN_ID="é" * 512, FLOPLEDGER_PURPOSE="x" * 64)
     assert found is not None
+    assert found.run
+    assert found.purpose
     sealed = seal(batch(reading(run=found.run, purpose=found.purpose)), KEY)
     assert [row.run for row in open_batch(sealed).readings.rows()] == ["é" * 512]
 
 
 def test_no_run_can_call_itself_unattributed(caplog: pytest.LogCaptureFixture) -> None:
-    assert identified(FLOPLEDGER_RUN_ID="unattributed") is None
+    assert claimed(FLOPLEDGER_RUN_ID="unattributed") is None
     assert "no run can be called so" in caplog.text
 
 
@@ -95,31 +96,31 @@ def test_an_environment_is_read_once_per_process() -> None:
     processes = Processes({1: {"FLOPLEDGER_RUN_ID": "r"}})
     environment = Environment(processes.read)
     for _ in range(3):
-        assert environment.identify(process(1)) == RunIdentity("r")
-        assert environment.identify(process(2)) is None
+        assert environment.claim(process(1)) == Claim("r", explicit=True)
+        assert environment.claim(process(2)) is None
     assert processes.reads == [1, 2]
 
 
 def test_a_run_is_remembered_when_its_process_is_gone() -> None:
     processes = Processes({1: {"FLOPLEDGER_RUN_ID": "r"}})
     environment = Environment(processes.read)
-    environment.identify(process(1))
+    environment.claim(process(1))
     processes.environs.clear()
-    assert environment.identify(process(1)) == RunIdentity("r")
+    assert environment.claim(process(1)) == Claim("r", explicit=True)
 
 
 def test_a_later_process_with_the_same_pid_is_read_anew() -> None:
     processes = Processes({1: {"FLOPLEDGER_RUN_ID": "r"}})
     environment = Environment(processes.read)
-    environment.identify(process(1, started=7))
+    environment.claim(process(1, started=7))
     processes.environs[1] = {"FLOPLEDGER_RUN_ID": "s"}
-    assert environment.identify(process(1, started=8)) == RunIdentity("s")
+    assert environment.claim(process(1, started=8)) == Claim("s", explicit=True)
 
 
 def test_memory_is_bounded_and_what_was_forgotten_is_read_again() -> None:
     processes = Processes({1: {"FLOPLEDGER_RUN_ID": "r"}})
     environment = Environment(processes.read)
     for pid in range(1, MAX_REMEMBERED + 2):
-        environment.identify(process(pid))
-    assert environment.identify(process(1)) == RunIdentity("r")
+        environment.claim(process(pid))
+    assert environment.claim(process(1)) == Claim("r", explicit=True)
     assert processes.reads.count(1) == 2

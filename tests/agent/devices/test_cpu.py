@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,14 @@ import pytest
 
 from agent.attribution.environment import Environment
 from agent.attribution.interface import RunIdentity
+from agent.attribution.process_facts import ProcessFacts
 from agent.attribution.share import parts, shares
+from agent.attribution.sources import Attribution
 from agent.booking import book_delta
 from agent.counters import Counters
 from agent.devices.counters import BOOTTIME_NS, BUSY_NS
-from agent.devices.cpu import CpuBackend, read_environ
-from agent.devices.interface import Capability, Delta, Method, ProcessKey, ProcessUse, Snapshot
+from agent.devices.cpu import CpuBackend
+from agent.devices.interface import Capability, Delta, Device, Method, ProcessKey, ProcessUse, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,9 +83,9 @@ def work(process: subprocess.Popen[bytes], seconds: float) -> None:
     until(lambda: cpu_s(process) >= goal)
 
 
-def backend() -> tuple[CpuBackend, Environment]:
-    environment = Environment(read_environ)
-    return CpuBackend(lambda process: environment.identify(process) is not None, time.time_ns), environment
+def backend() -> tuple[CpuBackend, Attribution]:
+    attribution = Attribution([Environment(ProcessFacts().environ)], time.monotonic_ns)
+    return CpuBackend(attribution.names_itself, time.time_ns), attribution
 
 
 def use_of(snapshot: Snapshot, process: subprocess.Popen[bytes]) -> ProcessUse:
@@ -107,7 +110,7 @@ def test_this_machine_is_one_device_with_an_upper_bound() -> None:
 
 
 def test_a_busy_process_that_names_a_run_is_counted_for_it() -> None:
-    made, environment = backend()
+    made, attribution = backend()
     (device,) = made.devices()
     with child(BUSY, FLOPLEDGER_RUN_ID="burn") as burning, child(IDLE) as other:
         before = made.snapshot(device)
@@ -121,7 +124,7 @@ def test_a_busy_process_that_names_a_run_is_counted_for_it() -> None:
     assert delta is not None
     assert delta.busy_ns is not None
     assert delta.busy_ns >= grown_ns
-    split = shares(delta, before.processes, after.processes, environment.identify)
+    split = shares(delta, before.processes, after.processes, partial(attribution.identify, device=device))
     cut = parts(delta.busy_ns, [share.weight for share in split])
     assert sum(cut) == delta.busy_ns
     # Whatever else runs on this machine: the run has its own time, and not a tick of anybody else's.
@@ -129,7 +132,7 @@ def test_a_busy_process_that_names_a_run_is_counted_for_it() -> None:
 
 
 def test_it_is_an_upper_bound_and_never_a_point() -> None:
-    made, environment = backend()
+    made, attribution = backend()
     (device,) = made.devices()
     counters = Counters()
     with child(BUSY, FLOPLEDGER_RUN_ID="burn", FLOPLEDGER_DTYPE="fp32") as burning:
@@ -138,7 +141,7 @@ def test_it_is_an_upper_bound_and_never_a_point() -> None:
         after = made.snapshot(device)
         delta = made.delta(before, after)
         assert delta is not None
-        split = shares(delta, before.processes, after.processes, environment.identify)
+        split = shares(delta, before.processes, after.processes, partial(attribution.identify, device=device))
         book_delta(counters, device, delta, split, at_ns=after.at_ns)
     readings = {reading.run: reading for reading in counters.moved()}
     burn = readings["burn"]
@@ -187,7 +190,7 @@ def test_a_process_that_ended_is_watched_no_longer() -> None:
 def test_a_process_just_born_is_looked_at_when_it_is_old_enough() -> None:
     asked: list[int] = []
 
-    def belongs(process: ProcessKey) -> bool:
+    def belongs(process: ProcessKey, _: Device) -> bool:
         asked.append(process.pid)
         return process.pid == os.getpid()
 
@@ -200,12 +203,6 @@ def test_a_process_just_born_is_looked_at_when_it_is_old_enough() -> None:
     assert [use.key.pid for use in made.snapshot(device).processes] == [os.getpid()]
     assert made.snapshot(device).processes
     assert asked.count(os.getpid()) == 1
-
-
-def test_an_environment_that_is_gone_or_not_ours_is_empty() -> None:
-    with child(IDLE, FLOPLEDGER_RUN_ID="idle") as idle:
-        assert read_environ(idle.pid) == {"FLOPLEDGER_RUN_ID": "idle"}
-    assert read_environ(idle.pid) == {}
 
 
 @dataclass

@@ -137,7 +137,8 @@ def test_garbage_in_the_list_is_left_out_and_told(machine: Machine) -> None:
 def test_a_pid_of_another_namespace_is_left_out_and_told(machine: Machine) -> None:
     backend, device = started(machine)
     machine.run(f"process 0 31337 from={START_NS}")
-    assert backend.snapshot(device).processes == ()
+    [hidden] = backend.snapshot(device).processes
+    assert hidden.key.hidden
     assert any("31337" in line and "share the host's PIDs" in line for line in backend.notices)
 
 
@@ -158,7 +159,37 @@ def test_a_driver_that_will_not_tell_who_is_there_still_counts(machine: Machine,
     machine.advance(S)
     after = backend.snapshot(device)
     delta = backend.delta(before, after)
-    assert after.processes == ()
+    [hidden] = after.processes
+    assert hidden.key.hidden
     assert delta is not None
     assert delta.cycles.tensor
     assert any("does not say which processes" in line for line in backend.notices)
+
+
+def test_only_garbage_hides_nobody(machine: Machine) -> None:
+    backend, device = started(machine, f"{H100} garbage=6")
+    assert backend.snapshot(device).processes == ()
+
+
+def test_who_is_hidden_from_one_agent_is_not_who_is_hidden_from_the_next(machine: Machine) -> None:
+    first, device = started(machine)
+    machine.run(f"process 0 31337 from={START_NS}")
+    before = first.snapshot(device)
+    machine.advance(3_600 * S)
+    second, [device] = machine.started()
+    assert before.processes != second.snapshot(device).processes
+
+
+def test_the_clients_of_an_mps_server_are_there_and_nobody_knows_who_did_how_much(machine: Machine) -> None:
+    backend, device = started(machine)
+    machine.process("0", 4711)
+    (machine.proc / "4711" / "comm").write_text("nvidia-cuda-mps\n")
+    for client in (11, 12):
+        machine.process("0", client, sm=40)
+        machine.run(f"process 0 {client} from={START_NS} mps=1")
+    machine.run(f"process 0 13 from={START_NS} mps=1")
+    machine.entry(13)
+    machine.advance(S)
+    uses = backend.snapshot(device).processes
+    assert pids(uses) == [11, 12, 13]
+    assert {use.busy_ns for use in uses} == {None}

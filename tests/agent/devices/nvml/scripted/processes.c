@@ -27,7 +27,22 @@ int nvmlDeviceGetComputeRunningProcesses_v3(struct device *d, uint32_t *count, s
         if (infos && found < room) /* what a mismatched struct makes of a list */
             infos[found] = (struct process_info){i % 2 ? 0 : 0x7fff0000u + i, 0, 0, 0};
     for (int i = 0; i < machine.processes; i++) {
-        if (!runs_on(&machine.process[i], d))
+        if (!runs_on(&machine.process[i], d) || machine.process[i].mps)
+            continue;
+        if (infos && found < room)
+            infos[found] = (struct process_info){machine.process[i].pid, 1u << 30, 0xffffffffu, 0xffffffffu};
+        found++;
+    }
+    *count = found;
+    return found == 0 || (infos && found <= room) ? SUCCESS : INSUFFICIENT_SIZE;
+}
+
+/* Clients of an MPS server. */
+int nvmlDeviceGetMPSComputeRunningProcesses_v3(struct device *d, uint32_t *count, struct process_info *infos) {
+    BEGIN(d);
+    uint32_t found = 0, room = *count;
+    for (int i = 0; i < machine.processes; i++) {
+        if (!runs_on(&machine.process[i], d) || !machine.process[i].mps)
             continue;
         if (infos && found < room)
             infos[found] = (struct process_info){machine.process[i].pid, 1u << 30, 0xffffffffu, 0xffffffffu};

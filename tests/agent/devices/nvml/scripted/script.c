@@ -140,6 +140,7 @@ static void line(char *text) {
         else if (load) load_pair(load, pair, value);
         else if (metric) metric_pair(metric, pair, value);
         else if (process && !strcmp(pair, "sm")) process->sm_percent = (uint32_t)number;
+        else if (process && !strcmp(pair, "mps")) process->mps = (int)number;
         else if (process && !strcmp(pair, "from")) process->from_ns = number;
         else if (process && !strcmp(pair, "to")) process->to_ns = number;
         else if (rule && !strcmp(pair, "code")) rule->code = (int)number;

@@ -40,6 +40,7 @@ struct device {
 struct process {
     struct device *device;
     uint32_t pid, sm_percent;
+    int mps;                              /* a client of an MPS server */
     uint64_t from_ns, to_ns;
 };
 
