@@ -1,27 +1,27 @@
-"""Numbers as people type them, read exactly and not by way of a float."""
+"""Numbers on the command line, read exactly."""
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from cli.exits import Misconfigured
+from compute import exact
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-"""No 1e999999999, which would take for ever, no 1_000 and no nan."""
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
-def exact(text: str, option: str) -> Fraction:
+def fraction(text: str, option: str) -> Fraction:
     """`0.4` or `3.8e25` as the fraction it is; raises `Misconfigured` naming `option`."""
-    if _NUMBER.fullmatch(text.strip()) is None:
-        raise Misconfigured(f"{option} {text!r} is not a number such as 3.8e25")
-    return Fraction(Decimal(text.strip()))
+    try:
+        return exact.fraction(text)
+    except ValueError as error:
+        raise Misconfigured(f"{option} {text!r} is {error}") from error
 
 
 def whole(text: str, option: str) -> int:
     """`3.8e25` as an integer; raises `Misconfigured` naming `option` for a broken or a broken-off number."""
-    number = exact(text, option)
-    if number.denominator != 1:
-        raise Misconfigured(f"{option} {text!r} is not a whole number")
-    return int(number)
+    try:
+        return exact.whole(text)
+    except ValueError as error:
+        raise Misconfigured(f"{option} {text!r} is {error}") from error

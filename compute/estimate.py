@@ -26,3 +26,11 @@ class Estimate:
     def at_most(cls, high: int) -> Estimate:
         """No point: anything from nothing to `high`."""
         return cls(None, 0, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoned:
+    """An estimate with what it rests on, sentence by sentence, for people to judge."""
+
+    estimate: Estimate
+    assumptions: tuple[str, ...]

@@ -19,12 +19,13 @@ from ledger.proof import commands as proof_commands
 from ledger.readonly import check
 from ledger.totals import (
     COVERAGE_COLUMNS,
-    RECONCILIATION_COLUMNS,
+    RECONCILED_COLUMNS,
     RUN_COLUMNS,
     TOTAL_COLUMNS,
     UNATTRIBUTED_COLUMNS,
     rows,
 )
+from ledger.totals import reconciliation as both_bases
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 runs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What is known and declared of each run.")
@@ -63,8 +64,10 @@ def unattributed(form: FormatOption = Format.TABLE) -> None:
 
 @app.command()
 def reconciliation(form: FormatOption = Format.TABLE) -> None:
-    """Hardware and architecture totals side by side."""
-    _print_view("reconciliation", "reconciliation", RECONCILIATION_COLUMNS, "run_id", form)
+    """Hardware and architecture totals side by side, with likely causes of a gap."""
+    with connect(load().data_dir, time.time_ns) as ledger:
+        found = both_bases(ledger)
+    emit("reconciliation", found, RECONCILED_COLUMNS, form)
 
 
 @app.command()

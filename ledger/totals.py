@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from compute.reconcile import COUNTED, Facts, reconcile
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -65,6 +67,7 @@ RECONCILIATION_COLUMNS = (
     "ratio",
     "finding",
 )
+RECONCILED_COLUMNS = (*RECONCILIATION_COLUMNS, "likely_causes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,16 @@ def run_totals(reader: Reader) -> list[RunTotal]:
         "SELECT run_id, basis, flop, flop_low, flop_high, first_at, last_at FROM run_totals ORDER BY run_id, basis"
     )
     return [RunTotal(*row) for row in result.rows]
+
+
+def reconciliation(reader: Reader) -> list[dict[str, Any]]:
+    """The two bases of every run side by side, with likely causes of a gap."""
+    found = rows(reader, "reconciliation", RECONCILIATION_COLUMNS, "run_id")
+    for row in found:
+        pair = (row["hardware_flop"], row["architecture_flop"])
+        causes = reconcile(*pair, Facts(other_peaks=COUNTED)).causes if all(pair) else ()
+        row["likely_causes"] = [cause.name for cause in causes]
+    return found
 
 
 def rows(reader: Reader, view: str, columns: tuple[str, ...], order: str) -> list[dict[str, Any]]:

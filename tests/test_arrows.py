@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT: dict[str, set[str]] = {
     "wire": set(),
     "compute": set(),
-    "cli": {"wire"},
+    "cli": {"wire", "compute"},
     "agent": {"wire", "compute", "cli"},
     "ledger": {"wire", "compute", "cli"},
     "collector": {"wire", "ledger", "cli"},

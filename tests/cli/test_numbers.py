@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.exits import Misconfigured
-from cli.numbers import exact, whole
+from cli.numbers import fraction, whole
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_whole_numbers_are_read_exactly(text: str, number: int) -> None:
 
 
 def test_a_tenth_is_a_tenth() -> None:
-    assert exact("0.1", "--x") == Fraction(1, 10)
+    assert fraction("0.1", "--x") == Fraction(1, 10)
 
 
 @pytest.mark.parametrize("text", ["", "much", "nan", "inf", "-", "1_000", "1,5", "1e9999", "0x10", "٣", "1 2", "1e"])

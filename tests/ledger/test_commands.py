@@ -16,7 +16,7 @@ from ledger.access import Holder
 from ledger.errors import Refused
 from ledger.ledger import Ledger
 from ledger.migrate import migrations
-from ledger.totals import COVERAGE_COLUMNS, RECONCILIATION_COLUMNS, RUN_COLUMNS, TOTAL_COLUMNS, UNATTRIBUTED_COLUMNS
+from ledger.totals import COVERAGE_COLUMNS, RECONCILED_COLUMNS, RUN_COLUMNS, TOTAL_COLUMNS, UNATTRIBUTED_COLUMNS
 from tests.ledger.chains import Chain, meter, take
 from tests.ledger.engine import Clock
 from wire.batch import UNATTRIBUTED
@@ -71,7 +71,7 @@ def rows(noun: str, *arguments: str, app: Any = commands.app, code: int = 0) -> 
         (("totals",), "totals", TOTAL_COLUMNS, 3),
         (("coverage",), "coverage", COVERAGE_COLUMNS, 2),
         (("unattributed",), "unattributed", UNATTRIBUTED_COLUMNS, 1),
-        (("reconciliation",), "reconciliation", RECONCILIATION_COLUMNS, 2),
+        (("reconciliation",), "reconciliation", RECONCILED_COLUMNS, 2),
         (("runs", "list"), "runs", RUN_COLUMNS, 2),
         (("migrate",), "migrations", ("number", "name", "sha256", "applied_at"), len(migrations())),
     ],
