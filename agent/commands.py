@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Annotated
 
@@ -9,8 +10,9 @@ import typer
 
 from agent.assembly import KEY_FILE, AgentService, make_backends
 from agent.attribution.sources import Attribution
+from agent.device_listing import list_devices
 from cli.kafka_settings import kafka_connection
-from cli.output import Format, emit
+from cli.output import Format
 from cli.settings import load
 from cli.stopping import stop_on_signals
 from wire.keys import load_or_create_key
@@ -19,17 +21,6 @@ from wire.seal import key_id
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 FormatOption = Annotated[Format, typer.Option("--format", help="table, json or csv")]
-DEVICE_COLUMNS = (
-    "device",
-    "kind",
-    "name",
-    "accelerator",
-    "units",
-    "clock_max_mhz",
-    "flop_per_s_max",
-    "method",
-    "not_available",
-)
 
 
 @app.command()
@@ -45,30 +36,9 @@ def run() -> None:
 @app.command()
 def devices(form: FormatOption = Format.TABLE) -> None:
     """What each device can be measured by, and why the better ways are not available."""
-    backends = make_backends(load(), Attribution([], time.monotonic_ns), time.time_ns)
-    found = []
-    for backend in backends:
-        for device in backend.devices():
-            ways = backend.capabilities(device)
-            found.append(
-                {
-                    "device": device.id,
-                    "kind": device.kind,
-                    "name": device.name,
-                    "accelerator": device.accelerator,
-                    "units": device.units,
-                    "clock_max_mhz": device.clock_max_mhz,
-                    "flop_per_s_max": device.flop_per_s_max,
-                    "method": next((way.method.value for way in ways if way.available), None),
-                    "not_available": "; ".join(
-                        f"{way.method.value}: {way.reason}" for way in ways if not way.available
-                    ),
-                }
-            )
-        for notice in backend.notices:
-            typer.echo(notice, err=True)
-        backend.close()
-    emit("devices", found, DEVICE_COLUMNS, form)
+    # What the backends warn of is part of what is printed.
+    logging.getLogger("agent").setLevel(logging.ERROR)
+    list_devices(make_backends(load(), Attribution([], time.monotonic_ns), time.time_ns), form)
 
 
 @app.command()

@@ -27,12 +27,16 @@ class OutboxFull(Retry):
 
 
 class SkipDevice(AgentError):
-    """One device cannot be measured; `device` is its id."""
+    """One device cannot be measured; `device` is its id.
 
-    def __init__(self, device: str, reason: str) -> None:
+    `lost` says that its counters are gone for good: what it did since they were last read will never be known.
+    """
+
+    def __init__(self, device: str, reason: str, *, lost: bool = False) -> None:
         super().__init__(f"{device}: {reason}")
         self.device = device
         self.reason = reason
+        self.lost = lost
 
 
 class Fatal(AgentError):

@@ -11,7 +11,7 @@ from agent.attribution.share import shares
 from agent.attribution.sources import Attribution
 from agent.booking import book_delta, book_gap, book_report
 from agent.counters import Counters
-from agent.devices.interface import Method
+from agent.devices.interface import Method, Snapshot
 from agent.errors import Retry, SkipDevice
 from compute.accelerators import VERSION
 from wire.batch import Batch, DeviceRecord, Event, Readings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.attribution.interface import IdentitySource, RunIdentity
-    from agent.devices.interface import Backend, Device, ProcessKey, Snapshot
+    from agent.devices.interface import Backend, Device, ProcessKey
     from agent.identity import AgentIdentity
     from agent.outbox import Outbox
     from agent.reports.book import ReportBook
@@ -29,11 +29,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INVENTORY_EVERY_TICKS = 60
+PATIENCE_NS = 60_000_000_000
+UNREAD = "unread"
+"""The reset epoch of a device that was listed and could not be read yet."""
 _RANK = {method.value: rank for rank, method in enumerate(Method)}
 
 
 class Agent:
-    """Counts the devices of one node for one incarnation. Driven from one thread: `tick` often, `seal` now and then."""
+    """Counts the devices of one node for one incarnation. Driven from one thread: `tick` often, `seal` now and then.
+
+    `alive` says whether a process still lives: who was on a device that cannot be read any more has its time.
+    """
 
     def __init__(
         self,
@@ -43,8 +49,10 @@ class Agent:
         reports: ReportBook,
         outbox: Outbox,
         now_ns: Callable[[], int],
+        alive: Callable[[ProcessKey], bool] = lambda _: False,
     ) -> None:
         self._identity = identity
+        self._alive = alive
         self._backends = backends
         if not isinstance(attribution, Attribution):
             attribution = Attribution(attribution, now_ns)
@@ -86,6 +94,7 @@ class Agent:
                 self._sample(backend, device)
             except (SkipDevice, Retry) as error:
                 self._fell_silent(device.id, str(error))
+                self._declare(device, lost=isinstance(error, SkipDevice) and error.lost)
         for named in self._attribution.news():
             self._event("attribution", run=named.run, detail={"source": named.source, "within": named.within})
 
@@ -137,6 +146,23 @@ class Agent:
             self._before[device.id] = after
             split = shares(delta, before.processes, after.processes, self._identify(device))
             book_delta(self._counters, device, delta, split, self._time())
+
+    def _declare(self, device: Device, *, lost: bool) -> None:
+        """Declare the time up to now of a device that cannot be read, as soon as nothing will tell of it later.
+
+        Counters that outlive everything may, unless they are lost; those of this process do for a minute.
+        """
+        now_ns = self._time()
+        before = self._before.get(device.id)
+        if before is None:
+            self._before[device.id] = Snapshot(device.id, now_ns, UNREAD, False, {})
+            return
+        if not lost and (before.resumable or (before.handle is not None and now_ns - before.at_ns < PATIENCE_NS)):
+            return
+        alive = tuple(use for use in before.processes if self._alive(use.key))
+        after = Snapshot(device.id, max(now_ns, before.at_ns), before.epoch, False, {}, alive)
+        self._before[device.id] = after
+        book_gap(self._counters, device, before, after, self._identify(device), now_ns)
 
     def _gap(self, kind: str, device: Device, before: Snapshot, after: Snapshot) -> None:
         self._event(kind, device=device.id)

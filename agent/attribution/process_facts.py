@@ -48,6 +48,13 @@ class ProcessFacts:
                 return int(line.split()[-1])
         return pid
 
+    def alive(self, process: ProcessKey) -> bool:
+        """Whether this very process is there, and not a later one with its pid."""
+        stat = self._read(process.pid, "stat")
+        # The second field is a name that may hold spaces and parentheses; start time is the 22nd.
+        fields = stat[stat.rfind(b")") + 2 :].split(b" ", 20)
+        return len(fields) > 19 and int(fields[19]) == process.started
+
     def started_unix_ns(self, process: ProcessKey) -> int:
         """When it began."""
         return self._boot_unix_ns() + process.started * self._tick_ns

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from time import sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.devices.interface import Capability, Method, Snapshot
 from agent.devices.nvml import interval
@@ -39,6 +39,14 @@ _RENEWED = LOST | {Code.INVALID_ARGUMENT}
 """A device that answers again after one of these counts from zero."""
 
 
+class _Kept(NamedTuple):
+    """A device that is there and cannot be measured: its GPU's index, and why."""
+
+    gpu: int
+    device: Device
+    reason: AgentError
+
+
 def _wait_ns(duration_ns: int) -> None:
     sleep(duration_ns / 1e9)
 
@@ -56,6 +64,7 @@ class NvmlBackend:
         self._watchdog = Watchdog(limit_s)
         self._library = Library(self._host.boot_ns)
         self._open: dict[str, Opened] = {}
+        self._kept: dict[str, _Kept] = {}
         self._generations: dict[str, int] = {}
         self._outcomes: dict[str, Snapshot | Exception] = {}
         self._sampled_at_ns = 0
@@ -73,7 +82,11 @@ class NvmlBackend:
         return (*self._troubles, *(line for opened in self._open.values() for line in opened.notices()))
 
     def devices(self) -> Sequence[Device]:
-        """Every GPU and every GPU instance that answers; none, with a notice, on a node without a driver."""
+        """Every GPU and every GPU instance; none, with a notice, on a node without a driver.
+
+        One that answered before and does not now is still listed, for as long as the driver counts its GPU: the time
+        that nobody observes is this device's.
+        """
         self._scanned_at_ns = self._host.boot_ns()
         self._troubles = [line for line in (redirector(),) if line]
         absent = self._ready()
@@ -87,7 +100,12 @@ class NvmlBackend:
         for line in set(self.notices) - self._said:
             log.warning("%s", line)
             self._said.add(line)
-        return [opened.gpu.device for opened in self._open.values()]
+        for name in self._open:
+            self._kept.pop(name, None)
+        return [
+            *(opened.gpu.device for opened in self._open.values()),
+            *(kept.device for kept in self._kept.values()),
+        ]
 
     def _ready(self) -> str | None:
         try:
@@ -115,11 +133,20 @@ class NvmlBackend:
                 if self._watchdog.hangs(name):
                     found.update({each: None for each, opened in self._open.items() if opened.index == index})
                 continue
+            if not outcome:
+                self._troubles.append(
+                    f"{name}: MIG is on, and no instance of it can compute: nothing to measure until one is made "
+                    "(nvidia-smi mig -cgi … -C)"
+                )
             for seen in outcome:
                 found[seen.id] = (index, seen)
                 known = self._open.get(seen.id)
                 if known is not None and known.address != seen.address:
                     self._drop(seen.id, renewed=True)
+        silent = {
+            index for index, outcome in zip(indices, outcomes.values(), strict=True) if isinstance(outcome, Exception)
+        }
+        self._kept = {name: kept for name, kept in self._kept.items() if name in found or kept.gpu in silent}
         errors = [outcome for outcome in outcomes.values() if isinstance(outcome, self._nvml.NVMLError)]
         if errors and len(errors) == count and all(passing(error) for error in errors):
             # Not one GPU answers: a container that lost its devices sees this until NVML starts afresh.
@@ -176,9 +203,8 @@ class NvmlBackend:
         """Every method, best first, and for those not available why and what to do."""
         opened = self._open.get(device.id)
         if opened is None:
-            reason = next(
-                (line for line in self._troubles if device.id in line), "the driver no longer shows the device"
-            )
+            kept = self._kept.get(device.id)
+            reason = "the driver no longer shows the device" if kept is None else str(kept.reason)
             return [Capability(method, False, reason) for method in (Method.GPM_CYCLES, Method.GPM, Method.BUSY)]
         return opened.probe.capabilities()
 
@@ -187,6 +213,8 @@ class NvmlBackend:
         name = device.id
         if name not in self._open and self._host.boot_ns() - self._scanned_at_ns >= _RESCAN_NS:
             self.devices()
+        if name in self._kept:
+            raise self._kept[name].reason.with_traceback(None)
         if name not in self._open:
             raise SkipDevice(name, "the driver does not show it now; it is looked for again")
         if name not in self._outcomes or self._host.boot_ns() - self._sampled_at_ns > _FRESH_NS:
@@ -225,21 +253,24 @@ class NvmlBackend:
             return error
         if not isinstance(error, self._nvml.NVMLError):
             raise error
-        self._drop(name, renewed=code_of(error) in _RENEWED)
+        ruled = ruling(error, name)
+        self._drop(name, renewed=code_of(error) in _RENEWED, reason=ruled)
         if code_of(error) in DRIVER_AWAY:
             self._lose_driver()
-        return ruling(error, name)
+        return ruled
 
     def _lose_driver(self) -> None:
         self._library.failed()
         for name in list(self._open):
             self._drop(name)
 
-    def _drop(self, name: str, *, renewed: bool = False) -> None:
-        """Stop measuring a device; `renewed` when its counters will start anew."""
+    def _drop(self, name: str, *, renewed: bool = False, reason: AgentError | None = None) -> None:
+        """Stop measuring a device; `renewed` when its counters will start anew, `reason` why it is not gone."""
         opened = self._open.pop(name, None)
         if opened is None:
             return
+        if reason is not None:
+            self._kept[name] = _Kept(opened.index, opened.gpu.device, reason)
         self._generations[name] = opened.generation + renewed
         self._watchdog.run_all({name: opened.close})
 

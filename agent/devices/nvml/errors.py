@@ -99,7 +99,7 @@ def ruling(error: Exception, device: str) -> AgentError:
     code = code_of(error)
     kind = _TABLE[code][0] if code in _TABLE else SkipDevice
     if kind is SkipDevice:
-        return SkipDevice(device, f"{advice(code)} (NVML {code})")
+        return SkipDevice(device, f"{advice(code)} (NVML {code})", lost=code in LOST)
     return kind(f"{device}: {advice(code)} (NVML {code})")
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 WAIT_NS = 250_000_000
 """Between two samples of a probe: well above GPM's refresh of 100 ms."""
-_TOO_OLD = "GPM needs a Hopper GPU or newer: let the agent scrape dcgm-exporter instead"
+_SCRAPE = "where dcgm-exporter runs, name dcgm in FLOPLEDGER_BACKENDS to scrape it"
+_TOO_OLD = f"GPM needs a Hopper GPU or newer; {_SCRAPE}"
 _NEWER = "update to a driver with NVML 13.2.1 or newer"
 _BUSY_PERCENT = 50
 """Utilisation from which a GPU without any activity in GPM is suspect."""
@@ -113,7 +114,7 @@ class Probe:
             self._no_gpm = self._explain(error)
             return
         if "tensor" not in utilisation.names:
-            self._no_gpm = "GPM gives no tensor activity: let the agent scrape dcgm-exporter instead"
+            self._no_gpm = f"GPM gives no tensor activity; {_SCRAPE}"
             return
         counters = self._cycle_counters()
         self.source = GpmSource(

@@ -98,7 +98,12 @@ def test_a_lost_gpu_starts_a_new_epoch_when_it_comes_back(machine: Machine) -> N
     with pytest.raises(SkipDevice, match="fell off the bus"):
         backend.snapshot(lost)
     assert backend.snapshot(other).device == "GPU-1"
-    assert [device.id for device in backend.devices()] == ["GPU-1"]
+    assert [device.id for device in backend.devices()] == ["GPU-1", "GPU-0"]
+    assert {way.available for way in backend.capabilities(lost)} == {False}
+    assert all("fell off the bus" in way.reason for way in backend.capabilities(lost))
+    with pytest.raises(SkipDevice, match="fell off the bus") as raised:
+        backend.snapshot(lost)
+    assert raised.value.lost
     assert any("fell off the bus" in line for line in backend.notices)
     machine.run(f"reset 0 {START_NS + 61 * S}")
     machine.at(120 * S)
@@ -132,8 +137,10 @@ def test_a_container_that_lost_its_devices_starts_afresh(machine: Machine) -> No
     machine.at(2 * S)
     with pytest.raises(Retry, match="access may have been revoked"):
         backend.snapshot(device)
-    assert list(backend.devices()) == []
+    assert [found.id for found in backend.devices()] == ["GPU-0"]
+    assert not any(way.available for way in backend.capabilities(device))
     machine.at(40 * S)
+    assert any(way.available for found in backend.devices() for way in backend.capabilities(found))
     assert [found.id for found in backend.devices()] == ["GPU-0"]
     assert len(machine.waited_ns) > initialised
 

@@ -124,7 +124,7 @@ def test_another_process_finds_the_scripted_library_as_it_would_a_driver(tmp_pat
     script = tmp_path / "script"
     script.write_text(f"clock real\ngpu 0 uuid=GPU-0 {H100} from=1\ngpu 1 uuid=GPU-1 {H100} from=1\n")
     code = "import pynvml as n; n.nvmlInit(); print(n.nvmlDeviceGetCount(), n.nvmlSystemGetDriverVersion())"
-    environment = {"LD_LIBRARY_PATH": str(scripted().parent), "FLOPLEDGER_SCRIPTED_NVML": str(script)}
+    environment = {"LD_LIBRARY_PATH": str(scripted().parent), "FLOPLEDGER_TEST_NVML": str(script)}
     ran = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
     )

@@ -168,10 +168,10 @@ void scripted_clear(void) {
     released = 0;
 }
 
-/* For other processes: FLOPLEDGER_SCRIPTED_NVML names a script file. */
+/* For other processes: FLOPLEDGER_TEST_NVML names a script file. */
 __attribute__((constructor)) static void from_environment(void) {
     scripted_clear();
-    const char *path = getenv("FLOPLEDGER_SCRIPTED_NVML");
+    const char *path = getenv("FLOPLEDGER_TEST_NVML");
     FILE *file = path ? fopen(path, "r") : NULL;
     if (!file)
         return;
