@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 SCHEMA = "flopledger.batch/1"
+
+MAX_FLOP = 2**128 - 1
+MAX_COUNTER = 2**63 - 1
 
 UNATTRIBUTED = "unattributed"
 """The run of device time that belongs to no known run."""
@@ -62,26 +66,60 @@ REQUIRED_COLUMNS = frozenset({"at_ns", *KEY_COLUMNS, "flop_low", "flop_high"})
 COUNTER_COLUMNS = BIG_COLUMNS + SMALL_COLUMNS
 
 
+Key = tuple[str, ...]
+"""What names a meter within an incarnation: the values of `KEY_COLUMNS`."""
+
+
 class Readings:
-    """Readings by column: one sequence per column, all of one length, `None` for what was not measured."""
+    """Readings by column, the meters one after the other, each meter's in order of time.
 
-    __slots__ = ("columns",)
+    `columns` has one sequence per column, all of one length, with `None` for what was not measured. The first
+    `counts[0]` values in each belong to `meters[0]`, and so on.
+    """
 
-    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
+    __slots__ = ("_last", "columns", "counts", "meters")
+
+    def __init__(
+        self,
+        meters: Sequence[Key],
+        counts: Sequence[int],
+        columns: Mapping[str, Sequence[Any]],
+        last: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        """`last` is what the columns say in the last reading of each meter, where it is known without them."""
+        self.meters = meters
+        self.counts = counts
         self.columns = columns
+        self._last = last
 
     @classmethod
     def from_rows(cls, rows: Iterable[Reading]) -> Readings:
-        """The same readings, turned on their side."""
-        by_column = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
-        return cls(dict(zip(COLUMNS, by_column, strict=True)))
+        """The same readings, by meter and turned on their side."""
+        by_meter: dict[Key, list[Reading]] = {}
+        for row in rows:
+            by_meter.setdefault(row[1:8], []).append(row)
+        ordered = [row for meter in by_meter.values() for row in meter]
+        by_column = list(zip(*ordered, strict=True)) or [()] * len(COLUMNS)
+        counts = [len(meter) for meter in by_meter.values()]
+        return cls(list(by_meter), counts, dict(zip(COLUMNS, by_column, strict=True)))
 
     def rows(self) -> Iterator[Reading]:
         """One `Reading` after the other."""
         return (Reading(*values) for values in zip(*(self.columns[name] for name in COLUMNS), strict=True))
 
+    def spans(self) -> list[tuple[int, int]]:
+        """Where each meter's readings begin and end."""
+        return list(pairwise(accumulate(self.counts, initial=0)))
+
+    def last(self, name: str) -> Sequence[Any]:
+        """The last value of each meter in a column other than those of the key: its maximum, as counters only grow."""
+        if self._last is not None:
+            return self._last[name]
+        column = self.columns[name]
+        return [column[end - 1] for _, end in self.spans()]
+
     def __len__(self) -> int:
-        return len(self.columns["at_ns"])
+        return sum(self.counts)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Readings) and list(self.rows()) == list(other.rows())

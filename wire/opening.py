@@ -12,11 +12,13 @@ import hashlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
+import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from wire.batch import BIG_COLUMNS, COLUMNS, SCHEMA, Batch, DeviceRecord, Event, Readings
+from wire.batch import MAX_COUNTER, MAX_FLOP, SCHEMA, Batch, DeviceRecord, Event
+from wire.decoding import decode as decode_readings
 from wire.errors import Malformed, Unauthentic
 from wire.rfc3339 import parse_ns
 from wire.seal import Sealed
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
-MAX_FLOP = 2**128 - 1
-MAX_COUNTER = 2**63 - 1
 MAX_SIZE = 2**32 - 1
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -39,36 +39,6 @@ Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-class _Columns(_Body):
-    at_ns: list[Counter]
-    run: list[Name]
-    purpose: list[ShortName]
-    device: list[Name]
-    basis: list[Literal["hardware", "architecture"]]
-    method: list[ShortName]
-    dtype: list[ShortName]
-    attribution: list[Literal["exact", "split", "low"]]
-    flop: list[Decimal | None] | None = None
-    flop_low: list[Decimal]
-    flop_high: list[Decimal]
-    int_op: list[Decimal | None] | None = None
-    sm_cycles: list[Counter | None] | None = None
-    tensor_cycles: list[Counter | None] | None = None
-    hmma_cycles: list[Counter | None] | None = None
-    imma_cycles: list[Counter | None] | None = None
-    dmma_cycles: list[Counter | None] | None = None
-    dfma_cycles: list[Counter | None] | None = None
-    fp64_cycles: list[Counter | None] | None = None
-    fp32_cycles: list[Counter | None] | None = None
-    fp16_cycles: list[Counter | None] | None = None
-    int_cycles: list[Counter | None] | None = None
-    busy_ns: list[Counter | None] | None = None
-    observed_ns: list[Counter | None] | None = None
-    gap_ns: list[Counter | None] | None = None
-    energy_mj: list[Counter | None] | None = None
-    tokens: list[Counter | None] | None = None
 
 
 class _Device(_Body):
@@ -106,7 +76,7 @@ class _BatchBody(_Body):
     rates: ShortName
     devices: list[_Device] = []
     events: list[_Event] = []
-    readings: _Columns
+    readings: Any
 
 
 def from_headers(body: bytes, headers: Iterable[tuple[str, bytes]]) -> Sealed:
@@ -155,7 +125,9 @@ def decode(sealed: Sealed) -> Batch:
     if sealed.schema != SCHEMA:
         raise Malformed(f"{sealed.schema[:64]!r} is not {SCHEMA!r}", "schema")
     try:
-        body = _BatchBody.model_validate_json(sealed.body)
+        body = _BatchBody.model_validate(orjson.loads(sealed.body))
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"no JSON: {error}", "body") from error
     except ValidationError as error:
         raise _malformed(error) from error
     if body.agent != sealed.key_id:
@@ -172,40 +144,16 @@ def decode(sealed: Sealed) -> Batch:
         prev=body.prev,
         sealed_at_ns=_instant(body.sealed_at),
         rates=body.rates,
-        readings=_readings(body.readings),
+        readings=decode_readings(body.readings),
         devices=tuple(_device(device, f"devices.{n}") for n, device in enumerate(body.devices)),
         events=tuple(Event(e.kind, e.at_ns, e.device, e.run, e.detail) for e in body.events),
     )
 
 
-def _readings(body: _Columns) -> Readings:
-    length = len(body.at_ns)
-    columns: dict[str, tuple[Any, ...]] = {}
-    for name in COLUMNS:
-        values: list[Any] | None = getattr(body, name)
-        if values is None:
-            columns[name] = (None,) * length
-            continue
-        if len(values) != length:
-            raise Malformed(f"{len(values)} values where at_ns has {length}", f"readings.{name}")
-        columns[name] = _big(values, f"readings.{name}") if name in BIG_COLUMNS else tuple(values)
-    for row, (flop, low, high) in enumerate(
-        zip(columns["flop"], columns["flop_low"], columns["flop_high"], strict=True)
-    ):
-        if not low <= (low if flop is None else flop) <= high:
-            raise Malformed("flop_low ≤ flop ≤ flop_high does not hold", f"readings.flop[{row}]")
-    return Readings(columns)
-
-
-def _big(values: list[str | None], field: str) -> tuple[int | None, ...]:
-    numbers = tuple(None if value is None else int(value) for value in values)
-    if any(number is not None and number > MAX_FLOP for number in numbers):
-        raise Malformed("past 2^128", field)
-    return numbers
-
-
 def _device(body: _Device, field: str) -> DeviceRecord:
-    (flop_per_s_max,) = _big([body.flop_per_s_max], f"{field}.flop_per_s_max")
+    flop_per_s_max = None if body.flop_per_s_max is None else int(body.flop_per_s_max)
+    if flop_per_s_max is not None and flop_per_s_max > MAX_FLOP:
+        raise Malformed("past 2^128", f"{field}.flop_per_s_max")
     return DeviceRecord(**{**body.model_dump(), "flop_per_s_max": flop_per_s_max})
 
 

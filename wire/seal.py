@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from wire.batch import BIG_COLUMNS, COLUMNS, REQUIRED_COLUMNS, SCHEMA, Batch, Readings
+from wire.batch import SCHEMA, Batch
+from wire.encoding import encode as encode_readings
 from wire.rfc3339 import format_ns
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def sign(body: bytes, key: Ed25519PrivateKey, name: str, schema: str = SCHEMA) -
 
 
 def encode(batch: Batch) -> bytes:
-    """UTF-8 JSON with one array per column; columns that hold no value are left out."""
+    """UTF-8 JSON, the readings by column as differences; what is empty is left out."""
     return orjson.dumps(
         {
             "schema": SCHEMA,
@@ -70,23 +71,11 @@ def encode(batch: Batch) -> bytes:
             "prev": batch.prev,
             "sealed_at": format_ns(batch.sealed_at_ns),
             "rates": batch.rates,
-            "devices": [_decimal(asdict(device), "flop_per_s_max") for device in batch.devices],
-            "events": [asdict(event) for event in batch.events],
-            "readings": _columns(batch.readings),
+            **({"devices": [_decimal(asdict(d), "flop_per_s_max") for d in batch.devices]} if batch.devices else {}),
+            **({"events": [asdict(event) for event in batch.events]} if batch.events else {}),
+            "readings": encode_readings(batch.readings),
         }
     )
-
-
-def _columns(readings: Readings) -> dict[str, list[Any]]:
-    encoded: dict[str, list[Any]] = {}
-    for name in COLUMNS:
-        values = readings.columns[name]
-        if name not in REQUIRED_COLUMNS and all(value is None for value in values):
-            continue
-        encoded[name] = (
-            [None if value is None else str(value) for value in values] if name in BIG_COLUMNS else list(values)
-        )
-    return encoded
 
 
 def _decimal(record: dict[str, Any], name: str) -> dict[str, Any]:

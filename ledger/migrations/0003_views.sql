@@ -239,28 +239,152 @@ FROM run_totals AS t
 GROUP BY t.run_id
 COMMENT 'Hardware and architecture totals of each run, side by side';
 
--- The evidence, one row per reading, for whoever wants to see every number that an agent signed.
+-- The evidence, one row per reading, for whoever wants to see every number that an agent signed. Columns travel as
+-- differences, and some as made of others: wire/decoding.py says how, and this says the same in SQL. Every array here
+-- holds one element per column, meter or reading of a batch.
 CREATE VIEW readings AS
 SELECT
     agent, chain, seq, incarnation, cluster, node, excluded_reason,
-    fromUnixTimestamp64Nano(toInt64(at_ns), 'UTC') AS at,
-    JSONExtract(body, 'readings', 'run', 'Array(String)')[n] AS run_id,
-    JSONExtract(body, 'readings', 'purpose', 'Array(String)')[n] AS purpose,
-    JSONExtract(body, 'readings', 'device', 'Array(String)')[n] AS device,
-    JSONExtract(body, 'readings', 'basis', 'Array(String)')[n] AS basis,
-    JSONExtract(body, 'readings', 'method', 'Array(String)')[n] AS method,
-    JSONExtract(body, 'readings', 'dtype', 'Array(String)')[n] AS dtype,
-    JSONExtract(body, 'readings', 'attribution', 'Array(String)')[n] AS attribution,
-    toUInt128OrNull(JSONExtract(body, 'readings', 'flop', 'Array(Nullable(String))')[n]) AS flop,
-    toUInt128(JSONExtract(body, 'readings', 'flop_low', 'Array(String)')[n]) AS flop_low,
-    toUInt128(JSONExtract(body, 'readings', 'flop_high', 'Array(String)')[n]) AS flop_high,
-    JSONExtract(body, 'readings', 'tensor_cycles', 'Array(Nullable(UInt64))')[n] AS tensor_cycles,
-    JSONExtract(body, 'readings', 'busy_ns', 'Array(Nullable(UInt64))')[n] AS busy_ns,
-    JSONExtract(body, 'readings', 'observed_ns', 'Array(Nullable(UInt64))')[n] AS observed_ns,
-    JSONExtract(body, 'readings', 'gap_ns', 'Array(Nullable(UInt64))')[n] AS gap_ns,
-    JSONExtract(body, 'readings', 'tokens', 'Array(Nullable(UInt64))')[n] AS tokens
-FROM batches FINAL
+    fromUnixTimestamp64Nano(toInt64(assumeNotNull(at_ns_counter)), 'UTC') AS at,
+    keys_run AS run_id,
+    keys_purpose AS purpose,
+    keys_device AS device,
+    keys_basis AS basis,
+    keys_method AS method,
+    keys_dtype AS dtype,
+    keys_attribution AS attribution,
+    toUInt128(flop_counter) AS flop,
+    toUInt128(assumeNotNull(flop_low_counter)) AS flop_low,
+    toUInt128(assumeNotNull(flop_high_counter)) AS flop_high,
+    toUInt128(int_op_counter) AS int_op,
+    toUInt64(sm_cycles_counter) AS sm_cycles,
+    toUInt64(tensor_cycles_counter) AS tensor_cycles,
+    toUInt64(hmma_cycles_counter) AS hmma_cycles,
+    toUInt64(imma_cycles_counter) AS imma_cycles,
+    toUInt64(dmma_cycles_counter) AS dmma_cycles,
+    toUInt64(dfma_cycles_counter) AS dfma_cycles,
+    toUInt64(fp64_cycles_counter) AS fp64_cycles,
+    toUInt64(fp32_cycles_counter) AS fp32_cycles,
+    toUInt64(fp16_cycles_counter) AS fp16_cycles,
+    toUInt64(int_cycles_counter) AS int_cycles,
+    toUInt64(busy_ns_counter) AS busy_ns,
+    toUInt64(observed_ns_counter) AS observed_ns,
+    toUInt64(gap_ns_counter) AS gap_ns,
+    toUInt64(energy_mj_counter) AS energy_mj,
+    toUInt64(tokens_counter) AS tokens
+FROM
+(
+    -- All columns: ⌊what it is made of ÷ per⌋, plus its own sum. intDiv alone rounds towards zero.
+    SELECT
+        agent, chain, seq, incarnation, cluster, node, excluded_reason,
+        arrayMap(t -> arrayFlatten(arrayMap((k, x) -> arrayWithConstant(k, x), counts, t)), key_texts) AS texts,
+        arrayMap(
+            (parts, per, own) -> arrayMap(
+                (total, x) -> intDiv(total - ((total % per) + per) % per, per) + x,
+                arrayFold(
+                    (sum, part) -> arrayMap(
+                        (a, b) -> a + coalesce(b, 0) * part.2,
+                        sum,
+                        if(part.1 = 'rows', numbers, listed[indexOf(names, part.1)])),
+                    parts,
+                    arrayMap(x -> toInt256(0), numbers)),
+                own),
+            terms, divisors, sums) AS counters
+    FROM
+    (
+        -- The columns that are not made of others, save of the number of the reading.
+        SELECT
+            *,
+            arrayMap(
+                (parts, own) -> if(
+                    length(parts) = 1 AND parts[1].1 = 'rows',
+                    arrayMap((x, n) -> x + assumeNotNull(n) * parts[1].2, own, numbers),
+                    own),
+                terms, sums) AS listed
+        FROM
+        (
+            -- Each column's own sum, meter by meter.
+            SELECT
+                *,
+                arrayMap(k -> toNullable(toInt256(k)), arrayFlatten(arrayMap(k -> range(1, k + 1), counts))) AS numbers,
+                arrayMap(
+                    plus -> arrayMap(
+                        (x, summed) -> if(isNull(x), NULL, summed),
+                        plus,
+                        arrayFlatten(arrayMap(
+                            (start, k) -> arrayCumSum(arrayMap(x -> coalesce(x, toInt256(0)), arraySlice(plus, start, k))),
+                            arrayMap((sum, k) -> sum - k + 1, arrayCumSum(counts), counts),
+                            counts))),
+                    arrayMap(
+                        (sent, list) -> arrayMap(x -> toInt256OrNull(x), multiIf(
+                            sent IN ('', 'null'), arrayWithConstant(rows, NULL),
+                            NOT startsWith(sent, '['), arrayWithConstant(rows, toNullable(trim(BOTH '"' FROM sent))),
+                            length(list) = rows, list,
+                            arrayFlatten(arrayWithConstant(length(counts), list)))),
+                        added,
+                        arrayMap(sent -> JSONExtract(sent, 'Array(Nullable(String))'), added))) AS sums
+            FROM
+            (
+                -- What was sent: a column by itself, or what it is made of, the divisor, and what is added.
+                SELECT
+                    agent, chain, seq, incarnation, cluster, node, excluded_reason,
+                    ['at_ns', 'flop', 'flop_low', 'flop_high', 'int_op', 'sm_cycles', 'tensor_cycles', 'hmma_cycles',
+                     'imma_cycles', 'dmma_cycles', 'dfma_cycles', 'fp64_cycles', 'fp32_cycles', 'fp16_cycles',
+                     'int_cycles', 'busy_ns', 'observed_ns', 'gap_ns', 'energy_mj', 'tokens'] AS names,
+                    JSONExtractRaw(body, 'readings') AS sent,
+                    arrayMap(
+                        key -> if(
+                            JSONType(sent, 'meters', key) = 'String',
+                            arrayWithConstant(meters, JSONExtractString(sent, 'meters', key)),
+                            JSONExtract(sent, 'meters', key, 'Array(String)')),
+                        ['run', 'purpose', 'device', 'basis', 'method', 'dtype', 'attribution']) AS key_texts,
+                    arrayMax(arrayMap(
+                        key -> if(JSONType(sent, 'meters', key) = 'String', 1, JSONLength(sent, 'meters', key)),
+                        ['run', 'purpose', 'device', 'basis', 'method', 'dtype', 'attribution'])) AS meters,
+                    if(
+                        JSONType(sent, 'count') = 'Array',
+                        JSONExtract(sent, 'count', 'Array(UInt64)'),
+                        arrayWithConstant(meters, JSONExtractUInt(sent, 'count'))) AS counts,
+                    arraySum(counts) AS rows,
+                    arrayMap(name -> JSONExtractKeysAndValues(sent, name, 'of', 'Int64'), names) AS terms,
+                    arrayMap(name -> toInt256(greatest(JSONExtractInt(sent, name, 'per'), 1)), names) AS divisors,
+                    arrayMap(
+                        name -> multiIf(
+                            JSONType(sent, name) != 'Object', JSONExtractRaw(sent, name),
+                            JSONHas(sent, name, 'plus'), JSONExtractRaw(sent, name, 'plus'),
+                            '0'),
+                        names) AS added
+                FROM batches FINAL
+            )
+        )
+    )
+)
 ARRAY JOIN
-    JSONExtract(body, 'readings', 'at_ns', 'Array(UInt64)') AS at_ns,
-    arrayEnumerate(JSONExtract(body, 'readings', 'at_ns', 'Array(UInt64)')) AS n
+    counters[1] AS at_ns_counter,
+    counters[2] AS flop_counter,
+    counters[3] AS flop_low_counter,
+    counters[4] AS flop_high_counter,
+    counters[5] AS int_op_counter,
+    counters[6] AS sm_cycles_counter,
+    counters[7] AS tensor_cycles_counter,
+    counters[8] AS hmma_cycles_counter,
+    counters[9] AS imma_cycles_counter,
+    counters[10] AS dmma_cycles_counter,
+    counters[11] AS dfma_cycles_counter,
+    counters[12] AS fp64_cycles_counter,
+    counters[13] AS fp32_cycles_counter,
+    counters[14] AS fp16_cycles_counter,
+    counters[15] AS int_cycles_counter,
+    counters[16] AS busy_ns_counter,
+    counters[17] AS observed_ns_counter,
+    counters[18] AS gap_ns_counter,
+    counters[19] AS energy_mj_counter,
+    counters[20] AS tokens_counter,
+    texts[1] AS keys_run,
+    texts[2] AS keys_purpose,
+    texts[3] AS keys_device,
+    texts[4] AS keys_basis,
+    texts[5] AS keys_method,
+    texts[6] AS keys_dtype,
+    texts[7] AS keys_attribution
 COMMENT 'The evidence, one row per reading';

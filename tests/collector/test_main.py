@@ -180,13 +180,6 @@ def test_a_batch_from_the_future_is_kept_and_not_counted_and_the_reason_names_th
     assert "is kept but not counted: sealed_at: 605 s in the future" in caplog.text
 
 
-def test_a_counter_that_goes_back_within_a_batch_is_kept_and_not_counted(rig: Rig) -> None:
-    rig.send(Chain().seal(meter(5), meter(4)))
-    rig.drain()
-    assert rig.flop() == {}
-    assert rig.asked("SELECT excluded_reason FROM batches") == ["readings.flop[1]: a counter that goes back"]
-
-
 def test_an_agent_is_enrolled_at_first_use_and_only_then(rig: Rig) -> None:
     chains = [Chain(0), Chain(1)]
     rig.send(chains[0].seal(meter(1)), chains[0].seal(meter(2)), chains[1].seal(meter(3)))

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from ledger.errors import Refused
 from ledger.rows import CURVE, to_table
 from ledger.totals import RunTotal, run_totals
-from tests.ledger.chains import HOUR_NS, NOW_NS, Chain, evidence, meter, take
-from tests.wire.batches import reading
-from wire.batch import UNATTRIBUTED, DeviceRecord
+from tests.ledger.chains import HOUR_NS, NOW_NS, Chain, empty, evidence, meter, take
+from tests.wire.batches import KEY, batches
+from wire.batch import COLUMNS, UNATTRIBUTED, DeviceRecord
+from wire.seal import seal
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.store import Store
+    from wire.batch import Batch
 
 MOST = 2**128 - 1
 
@@ -159,20 +163,19 @@ def test_a_batch_that_comes_again_is_there_once(ledger: Ledger) -> None:
     assert asked(ledger, "SELECT count() FROM batches FINAL") == [1]
 
 
-def test_every_number_that_an_agent_signed_can_be_read_from_the_evidence(ledger: Ledger) -> None:
-    rows = [
-        reading(at_ns=NOW_NS, flop=MOST, flop_low=1, flop_high=MOST, tensor_cycles=2**63 - 1, tokens=None),
-        reading(at_ns=NOW_NS + 1, run="s", flop=None, flop_low=0, flop_high=3, tensor_cycles=None, tokens=4),
-    ]
-    take(ledger, [Chain().seal(*rows)])
-    assert asked(
-        ledger,
-        "SELECT run_id, device, flop, flop_low, flop_high, tensor_cycles, tokens, toUnixTimestamp64Nano(at) "
-        "FROM readings ORDER BY at",
-    ) == [
-        ("r", "GPU-1", MOST, 1, MOST, 2**63 - 1, None, NOW_NS),
-        ("s", "GPU-1", None, 0, 3, None, 4, NOW_NS + 1),
-    ]
+AS_SIGNED = f"SELECT toUnixTimestamp64Nano(at), run_id, {', '.join(COLUMNS[2:])} FROM readings"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(batches())
+def test_every_number_that_an_agent_signed_can_be_read_from_the_evidence(
+    ledger: Ledger, store: Store, sent: Batch
+) -> None:
+    empty(store)
+    item = evidence(seal(sent, KEY), "evidence is shown whether it counts or not, and from any year")
+    ledger.record([item])
+    found = [tuple(row) for row in ledger.query(AS_SIGNED).rows]
+    assert Counter(found) == Counter(tuple(row) for row in sent.readings.rows())
 
 
 def test_the_last_inventory_that_an_agent_sent_holds(ledger: Ledger) -> None:

@@ -9,8 +9,20 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import strategies as st
 
-from wire.batch import BIG_COLUMNS, KEY_COLUMNS, SMALL_COLUMNS, Batch, DeviceRecord, Event, Reading, Readings
-from wire.opening import MAX_COUNTER, MAX_FLOP, MAX_SIZE
+from wire.batch import (
+    BIG_COLUMNS,
+    COUNTER_COLUMNS,
+    KEY_COLUMNS,
+    MAX_COUNTER,
+    MAX_FLOP,
+    SMALL_COLUMNS,
+    Batch,
+    DeviceRecord,
+    Event,
+    Reading,
+    Readings,
+)
+from wire.opening import MAX_SIZE
 from wire.seal import Sealed, encode, key_id, sign
 
 if TYPE_CHECKING:
@@ -74,23 +86,33 @@ OPTIONAL_COLUMNS = ("int_op", *SMALL_COLUMNS)
 
 
 @st.composite
-def readings(draw: st.DrawFn, measured: frozenset[str]) -> Reading:
-    """Any reading with no more than these optional columns."""
-    low, flop, high = sorted(draw(st.tuples(FLOP, FLOP, FLOP)))
-    names: dict[str, Any] = {name: draw(NAMES if name in {"run", "device"} else SHORT_NAMES) for name in KEY_COLUMNS}
-    names["basis"] = draw(st.sampled_from(["hardware", "architecture"]))
-    names["attribution"] = draw(st.sampled_from(["exact", "split", "low"]))
-    values: dict[str, Any] = {
-        name: draw(st.none() | (FLOP if name in BIG_COLUMNS else COUNTERS)) for name in sorted(measured)
-    }
-    return Reading(
-        at_ns=draw(COUNTERS),
-        **names,
-        flop=draw(st.sampled_from([flop, None])),
-        flop_low=low,
-        flop_high=high,
-        **values,
-    )
+def meters(draw: st.DrawFn, measured: frozenset[str], rows: st.SearchStrategy[int]) -> list[Reading]:
+    """Any readings of one meter, in order of time, with no more than these optional columns."""
+    key: dict[str, Any] = {name: draw(NAMES if name in {"run", "device"} else SHORT_NAMES) for name in KEY_COLUMNS}
+    key["basis"] = draw(st.sampled_from(["hardware", "architecture"]))
+    key["attribution"] = draw(st.sampled_from(["exact", "split", "low"]))
+    count = draw(rows)
+    columns: dict[str, list[Any]] = {"at_ns": sorted(draw(_many(COUNTERS, count)))}
+    # Sorted three by three, bounds hold and nothing goes back.
+    bounds = sorted(draw(_many(FLOP, 3 * count)))
+    columns["flop_low"], columns["flop_high"] = bounds[::3], bounds[2::3]
+    columns["flop"] = draw(_late(bounds[1::3]))
+    for name in OPTIONAL_COLUMNS:
+        values = sorted(draw(_many(FLOP if name in BIG_COLUMNS else COUNTERS, count))) if name in measured else []
+        columns[name] = draw(_late(values)) if values else [None] * count
+    return [
+        Reading(at_ns=columns["at_ns"][n], **key, **{name: columns[name][n] for name in COUNTER_COLUMNS})
+        for n in range(count)
+    ]
+
+
+def _many(numbers: st.SearchStrategy[int], count: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(numbers, min_size=count, max_size=count)
+
+
+def _late(values: list[int]) -> st.SearchStrategy[list[int | None]]:
+    """Measured from some reading on, or never."""
+    return st.integers(0, len(values)).map(lambda unknown: [None] * unknown + values[unknown:])
 
 
 DEVICES = st.builds(
@@ -114,6 +136,7 @@ EVENTS = st.builds(
 @st.composite
 def batches(draw: st.DrawFn, key: Ed25519PrivateKey = KEY) -> Batch:
     """Any batch that an agent with `key` could seal, nothing in it at all included."""
+    per_meter = st.just(draw(st.integers(1, 3))) | st.integers(1, 3)
     measured = draw(st.frozensets(st.sampled_from(OPTIONAL_COLUMNS), max_size=4))
     if draw(st.booleans()):
         measured |= frozenset(OPTIONAL_COLUMNS) - draw(st.frozensets(st.sampled_from(OPTIONAL_COLUMNS), max_size=4))
@@ -128,7 +151,11 @@ def batches(draw: st.DrawFn, key: Ed25519PrivateKey = KEY) -> Batch:
         prev=draw(HASHES) if seq else None,
         sealed_at_ns=draw(COUNTERS),
         rates=draw(SHORT_NAMES),
-        readings=Readings.from_rows(draw(st.lists(readings(measured), max_size=3))),
+        readings=Readings.from_rows(
+            row
+            for meter in draw(st.lists(meters(measured, per_meter), max_size=3, unique_by=lambda rows: rows[0][1:8]))
+            for row in meter
+        ),
         devices=tuple(draw(st.lists(DEVICES, max_size=2))),
         events=tuple(draw(st.lists(EVENTS, max_size=2))),
     )

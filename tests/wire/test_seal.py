@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.wire.batches import AGENT, FLOP, KEY, KEYS, batch, batches, reading
-from wire.batch import COLUMNS, REQUIRED_COLUMNS, Batch, Readings
+from wire.batch import COLUMNS, MAX_FLOP, Batch, Readings
 from wire.errors import Unauthentic
-from wire.opening import MAX_FLOP, authenticate, from_headers, open_batch
+from wire.opening import authenticate, from_headers, open_batch
 from wire.seal import Sealed, encode, key_id, seal
 
 if TYPE_CHECKING:
@@ -55,19 +55,28 @@ def test_integers_past_what_a_double_or_a_word_holds_survive_exactly(flop: int) 
 
 
 def test_big_integers_are_decimal_strings_on_the_wire() -> None:
-    columns = json.loads(encode(batch(reading(flop=10**30, flop_high=10**31))))["readings"]
-    assert (columns["flop"], columns["flop_high"]) == (["1" + "0" * 30], ["1" + "0" * 31])
+    rows = [reading(n, flop=n * 10**30, flop_high=n * 10**31) for n in (1, 2, 5)]
+    columns = json.loads(encode(batch(*rows)))["readings"]
+    assert columns["flop"] == ["1" + "0" * 30, "1" + "0" * 30, "3" + "0" * 30]
 
 
 def test_columns_without_a_value_are_left_out() -> None:
     columns = json.loads(encode(batch(reading(flop=None, busy_ns=None, tokens=4))))["readings"]
-    assert set(columns) == {*REQUIRED_COLUMNS, "tokens"}
+    assert set(columns) == {"meters", "count", "at_ns", "flop_low", "flop_high", "tokens"}
 
 
 def test_no_readings_are_no_rows() -> None:
     empty = Readings.from_rows([])
     assert (len(empty), list(empty.rows()), set(empty.columns)) == (0, [], set(COLUMNS))
     assert open_batch(seal(batch(readings=empty), KEY)).readings == empty
+
+
+def test_readings_stand_meter_by_meter() -> None:
+    rows = [reading(n, run=run) for n, run in enumerate("abab")]
+    readings = Readings.from_rows(rows)
+    assert [(row.run, row.at_ns) for row in readings.rows()] == [("a", 0), ("a", 2), ("b", 1), ("b", 3)]
+    assert (readings.counts, readings.last("at_ns")) == ([2, 2], [2, 3])
+    assert open_batch(seal(batch(*rows), KEY)).readings == readings
 
 
 def test_readings_are_equal_and_hash_by_their_rows() -> None:
