@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.services.kafka.fixtures"]
+pytest_plugins = ["tests.services.clickhouse.fixtures", "tests.services.kafka.fixtures"]

@@ -5,18 +5,18 @@ Addresses, data and certificates stay the same over the life of a `KafkaBroker`,
 
 from __future__ import annotations
 
-import random
 import signal
 import socket
 import struct
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.services.kafka.certificates import Authority
+from tests.services.ports import HOST, free_ports
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 USER = "flopledger"
@@ -28,8 +28,6 @@ ANSWER_SECONDS = 2
 STARTED = "Kafka Server started"
 API_VERSIONS_REQUEST = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """Length, API key, version, correlation id, no client id."""
-HOST = "127.0.0.1"
-EPHEMERAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 JAVA = (
     "java",
@@ -66,7 +64,7 @@ class KafkaBroker:
         self._properties = directory / "server.properties"
         self._log_start = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._ports = dict(zip(LISTENERS, _free_ports(len(LISTENERS)), strict=True))
+        self._ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
         self.plaintext = self._address("PLAINTEXT")
         self.tls = self._address("TLS")
         self.mutual = self._address("MUTUAL")
@@ -226,24 +224,3 @@ class KafkaBroker:
             "num.network.threads": 2,
             "num.io.threads": 2,
         }
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that stay ours while the broker is down.
-
-    Below the ephemeral range: a client that keeps trying a port of that range may be given the same number for its
-    own end, connect to itself, and hold the port when the broker wants it back.
-    """
-    lowest_ephemeral = int(EPHEMERAL_PORTS.read_text().split()[0]) if EPHEMERAL_PORTS.exists() else 32768
-    candidates = random.SystemRandom().sample(range(15000, lowest_ephemeral), 200)
-    free: list[int] = []
-    for port in candidates:
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-        free.append(port)
-        if len(free) == count:
-            return free
-    raise RuntimeError("no free ports on loopback")
