@@ -33,6 +33,7 @@ _OUR_PACKAGES = frozenset({"agent", "cli", "collector", "compute", "ledger", "st
 def main() -> None:
     """Run the command line; exit codes as in `cli.exits`, every expected error as one line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it says every request
     try:
         _root(sys.argv[1:])()
     except Exception as error:

@@ -123,6 +123,26 @@ class Settings(BaseSettings):
         description="this collector's own name in its group: after a restart it gets its partitions back at once",
     )
 
+    clickhouse_url: str | None = Field(
+        None,
+        min_length=1,
+        description="ClickHouse server that keeps the ledger, `http(s)://host:port/database`; "
+        "without it the ledger is in the data directory",
+    )
+    clickhouse_user: str = Field("default", min_length=1, description="our name there")
+    clickhouse_password_file: Path | None = Field(None, description="file with the password of that name")
+    clickhouse_ca_file: Path | None = Field(
+        None, description="authorities that sign the server's certificate; default the system's"
+    )
+    clickhouse_cluster: str | None = Field(
+        None, min_length=1, description="the server is a node of this cluster, as its own configuration calls it"
+    )
+    ledger_key_file: Path | None = Field(
+        None,
+        description="the key that signs the journal, the same for all collectors of a server; "
+        "default `ledger.key` in the data directory",
+    )
+
     assess_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(5.0, description="seconds between assessments")
 
 

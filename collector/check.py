@@ -14,14 +14,17 @@ from collector.errors import CollectorError
 from collector.sources.outbox_file import OutboxFile
 from ledger.access import connect
 from ledger.errors import LedgerError
+from ledger.place import Server, place
 from wire.errors import KeyFileError
 from wire.kafka import KafkaConnection, KafkaSettingsError
+from wire.keys import load_or_create_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cli.settings import Settings
+    from ledger.place import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def findings(settings: Settings, outbox: Path) -> Iterator[Finding]:
         yield _tried("outbox", lambda: _outbox(outbox))
     else:
         yield from _kafka(connection)
-    yield _tried("ledger", lambda: _ledger(settings.data_dir))
+    yield _tried("ledger", lambda: _ledger(place(settings)))
 
 
 def _kafka(connection: KafkaConnection) -> Iterator[Finding]:
@@ -81,12 +84,16 @@ def _outbox(path: Path) -> str:
     return f"{path} " + ("holds batches" if waiting else "is empty")
 
 
-def _ledger(data_dir: Path) -> str:
-    if not (data_dir / "ledger").exists():
-        nearest = next(place for place in (data_dir, *data_dir.parents) if place.exists())
+def _ledger(where: Place) -> str:
+    if isinstance(where, Server):
+        if not where.key_file.exists():
+            raise LedgerError(f"{where.key_file} does not exist: put the ledger's own key there")
+        load_or_create_key(where.key_file)
+    elif not (where / "ledger").exists():
+        nearest = next(parent for parent in (where, *where.parents) if parent.exists())
         if not os.access(nearest, os.W_OK):
             raise LedgerError(f"{nearest} cannot be written: choose another directory with FLOPLEDGER_DATA_DIR")
-        return f"none in {data_dir} yet: the first start makes it"
-    with connect(data_dir, time.time_ns) as ledger:
+        return f"none in {where} yet: the first start makes it"
+    with connect(where, time.time_ns) as ledger:
         batches = ledger.query("SELECT count() FROM batches").rows[0][0]
-    return f"{data_dir} holds {batches} batches"
+    return f"{where} holds {batches} batches"

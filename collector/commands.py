@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,7 @@ from collector.service import announce, collecting, quarantine_in
 from collector.sources.kafka import KafkaSource
 from collector.sources.outbox import OutboxSource
 from collector.sources.outbox_file import OutboxFile
+from ledger.place import server_of
 
 if TYPE_CHECKING:
     from collector.quarantine import Quarantine, Quarantined
@@ -34,6 +36,8 @@ CHECK_COLUMNS = ("what", "ok", "detail")
 TOPIC_COLUMNS = ("topic", "state", "problems")
 QUARANTINE_COLUMNS = ("reason", "topic", "partition", "offset", "bytes")
 OUTBOX_FILE = "outbox.db"
+WRITERS_PARTITION = 0
+"""Whoever owns it writes the journal of a ledger on a server."""
 
 
 @app.command()
@@ -58,7 +62,9 @@ def run(
         else:
             source = KafkaSource(connection, settings.kafka_group, settings.kafka_instance)
             quarantine = stack.enter_context(closing(KafkaQuarantine(connection)))
-        collector, _ = stack.enter_context(collecting(source, settings.data_dir, announce, time.time_ns, quarantine))
+        is_writer = partial(_is_writer, source)
+        work = collecting(source, settings.data_dir, announce, time.time_ns, quarantine, server_of(settings), is_writer)
+        collector, _ = stack.enter_context(work)
         collector.run(stop.wait, settings.assess_every_s)
 
 
@@ -107,6 +113,10 @@ def list_quarantine(form: FormatOption = Format.TABLE) -> None:
         with closing(KafkaQuarantine(connection)) as kept:
             found = [_row(entry) for entry in kept.entries()]
     emit("quarantine", found, QUARANTINE_COLUMNS, form)
+
+
+def _is_writer(source: Source) -> bool:
+    return not isinstance(source, KafkaSource) or WRITERS_PARTITION in source.owned()
 
 
 def _state(made: bool, wrong: bool) -> str:

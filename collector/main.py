@@ -63,8 +63,13 @@ class Collector:
         return len(messages)
 
     def assess(self) -> None:
-        """Raise what is due, if any total may have changed since the last time."""
-        if self._changed:
+        """Raise what is due, if any total may have changed since the last time; on a server that others record into,
+        only the writer of the journal does, for all of them.
+        """
+        if not self._ledger.is_writer():
+            return
+        self._ledger.answer_requests()
+        if self._changed or self._ledger.shared:
             alerts = self._ledger.raise_alerts(AUTHOR)
             self._changed = False
             if alerts:
@@ -78,7 +83,7 @@ class Collector:
             pause_s = 0.0
             try:
                 taken = self.step(timeout_s=IDLE_S)
-                if taken == 0 or self._now_ns() >= assess_at_ns:
+                if (taken == 0 and not self._ledger.shared) or self._now_ns() >= assess_at_ns:
                     self.assess()
                     assess_at_ns = self._now_ns() + round(assess_every_s * 1e9)
                 if trouble:

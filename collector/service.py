@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collector.quarantine import Quarantine
     from collector.sources.interface import Source
     from ledger.assess import Alert
+    from ledger.place import Server
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +32,25 @@ def collecting(
     notify: Callable[[Sequence[Alert]], None],
     now_ns: Callable[[], int],
     quarantine: Quarantine | None = None,
+    server: Server | None = None,
+    is_writer: Callable[[], bool] = lambda: True,
 ) -> Iterator[tuple[Collector, Ledger]]:
-    """Hold the ledger in `data_dir` and serve it to other commands while collecting into it.
+    """Hold the ledger in `data_dir` and serve it to other commands while collecting into it; with a `server` collect
+    into the one there, beside others, of whom the one that `is_writer` writes the journal.
 
     Without a `quarantine` there is one in `data_dir`.
     """
     kept = quarantine or quarantine_in(data_dir)
-    ledger = Ledger.open(data_dir, now_ns)
-    holder = Holder(ledger, data_dir)
+    ledger = Ledger.open(server or data_dir, now_ns, is_writer)
+    holder = None if server else Holder(ledger, data_dir)
     try:
-        holder.start()
+        if holder is not None:
+            holder.start()
         yield Collector(source, ledger, kept, notify, now_ns), ledger
     finally:
         source.close()
-        holder.stop()
+        if holder is not None:
+            holder.stop()
         ledger.close()
 
 

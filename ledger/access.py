@@ -1,7 +1,7 @@
-"""One ledger, one holder: others reach it through the holder's Unix socket, `ledger.sock` in the data directory.
+"""How a command reaches the ledger. One in a data directory has one holder: others reach it through the holder's Unix
+socket, `ledger.sock` there, readable by its owner alone. One on a server is reached there by everybody.
 
-`connect` gives a command the ledger either way: opened here when nobody holds it, or by asking whoever does. The socket
-is readable by its owner alone.
+`connect` gives a command the ledger any way: at the server, opened here when nobody holds it, or by asking its holder.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -26,14 +26,20 @@ from starlette.routing import Route
 from ledger.errors import Fatal, LedgerError, Refused, Retry
 from ledger.journal import Statement
 from ledger.ledger import Ledger
+from ledger.migrate import refuse_unmigrated
+from ledger.place import Server
+from ledger.proof.checkpoint import KIND as CHECKPOINT
 from ledger.readonly import check
-from ledger.store import Result
+from ledger.requests import Requests
+from ledger.store import Result, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from starlette.requests import Request
+
+    from ledger.place import Place
 
 SOCKET = "ledger.sock"
 
@@ -59,9 +65,16 @@ class Access(Protocol):
 
 
 @contextmanager
-def connect(data_dir: Path, now_ns: Callable[[], int]) -> Iterator[Access]:
-    """The ledger in `data_dir`, here or at its holder; raises `Held` when a holder does not answer."""
-    path = data_dir / SOCKET
+def connect(place: Place, now_ns: Callable[[], int]) -> Iterator[Access]:
+    """The ledger there: on its server, in its data directory, or at whoever holds that.
+
+    Raises `Held` when a holder does not answer, `Retry` when a server does not.
+    """
+    if isinstance(place, Server):
+        with closing(AtServer(Store.server(place))) as there:
+            yield there
+        return
+    path = place / SOCKET
     if _there(path):
         remote = Remote(path)
         if remote.answers():
@@ -70,7 +83,7 @@ def connect(data_dir: Path, now_ns: Callable[[], int]) -> Iterator[Access]:
             finally:
                 remote.close()
             return
-    ledger = Ledger.open(data_dir, now_ns)
+    ledger = Ledger.open(place, now_ns)
     try:
         yield ledger
     finally:
@@ -82,6 +95,39 @@ def _there(path: Path) -> bool:
         return path.exists()
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}; choose another directory with FLOPLEDGER_DATA_DIR") from error
+
+
+class AtServer:
+    """A ledger on a server, for a command: it reads there, and asks the journal's writer for what it wants written."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._requests = Requests(store)
+        try:
+            refuse_unmigrated(store)
+        except LedgerError:
+            store.close()
+            raise
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
+        """Ask the server."""
+        return self._store.query(sql, parameters)
+
+    def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Ask the server, by column."""
+        return self._store.query_arrow(sql, parameters)
+
+    def append(self, statements: Sequence[Statement]) -> list[int]:
+        """Ask for these and wait until they stand; raises `Retry` when nobody signs them."""
+        return self._requests.wait(self._requests.put(statements))
+
+    def checkpoint(self, author: str) -> int:
+        """Ask for one and wait until it stands; raises `Retry` when nobody makes it."""
+        return self.append([Statement(CHECKPOINT, author, {})])[0]
+
+    def close(self) -> None:
+        """Hang up."""
+        self._store.close()
 
 
 class Remote:

@@ -75,7 +75,7 @@ class Alert:
             "line_flop": str(self.line_flop),
             "expected_at": None if self.expected_at_ns is None else format_ns(self.expected_at_ns),
         }
-        return Statement("alert", author, data)
+        return Statement("alert", author, data, request=f"alert {self.alert_id}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -15,8 +16,12 @@ from cli.settings import load
 from ledger.access import connect
 from ledger.adjustments import ADJUSTMENT_COLUMNS, append_new, correction, known_run
 from ledger.declarations import Declaration, declared
+from ledger.migrate import migrate as migrate_store
+from ledger.place import Server, place, server_of
 from ledger.proof import commands as proof_commands
 from ledger.readonly import check
+from ledger.roles import statements as role_statements
+from ledger.store import Store
 from ledger.totals import (
     COVERAGE_COLUMNS,
     RECONCILED_COLUMNS,
@@ -26,6 +31,7 @@ from ledger.totals import (
     rows,
 )
 from ledger.totals import reconciliation as both_bases
+from wire.keys import load_or_create_key
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 runs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What is known and declared of each run.")
@@ -33,15 +39,41 @@ app.add_typer(runs_app, name="runs")
 app.command()(proof_commands.checkpoint)
 app.command()(proof_commands.journal)
 
+MIGRATE_S = 180
+"""A statement for a whole cluster waits for every node."""
 FormatOption = Annotated[Format, typer.Option("--format", help="table, json or csv")]
 
 
 @app.command()
 def migrate(form: FormatOption = Format.TABLE) -> None:
-    """Bring the ledger's tables to this version; done already when nothing is missing."""
-    with connect(load().data_dir, time.time_ns) as ledger:
+    """Bring the ledger's tables to this version; done already when nothing is missing. On a server this is never done
+    by the way, and it makes the ledger's key where there is none and no journal either.
+    """
+    where = place(load())
+    if isinstance(where, Server):
+        with closing(Store.server(where, MIGRATE_S)) as store:
+            migrate_store(store)
+            if not where.key_file.exists() and not store.query("SELECT 1 FROM journal LIMIT 1").rows:
+                load_or_create_key(where.key_file)
+                typer.echo(f"made {where.key_file}: give it to every collector as a secret, and keep a copy", err=True)
+    with connect(where, time.time_ns) as ledger:
         found = ledger.query("SELECT number, name, sha256, applied_at FROM migrations ORDER BY number").dicts()
     emit("migrations", found, ("number", "name", "sha256", "applied_at"), form)
+
+
+@app.command()
+def roles(
+    apply: Annotated[bool, typer.Option("--apply", help="make them on the server, instead of printing them")] = False,
+) -> None:
+    """The roles that a ClickHouse server should know: who audits, who collects, who may ask for journal entries."""
+    server = server_of(load())
+    if server is None:
+        raise Misconfigured("a ledger in a data directory has no roles: name a server in FLOPLEDGER_CLICKHOUSE_URL")
+    if apply:
+        with closing(Store.server(server, MIGRATE_S)) as store:
+            for statement in role_statements(server):
+                store.command(statement)
+    typer.echo(";\n\n".join(role_statements(server)) + ";")
 
 
 @app.command()
@@ -75,7 +107,7 @@ def sql(
     statement: Annotated[str, typer.Argument(help="one SELECT, DESCRIBE or SHOW")], form: FormatOption = Format.TABLE
 ) -> None:
     """Ask the ledger anything that reads."""
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         result = ledger.query(check(statement))
     emit("rows", result.dicts(), result.columns, form)
 
@@ -106,7 +138,7 @@ def set_run(
         "planned_end": planned_end,
         "devices": devices,
     }
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         before = declared(ledger, run_id)
         after: Declaration = replace(before, **{name: value for name, value in given.items() if value is not None})
         index = ledger.append([after.statement(author)])[0]
@@ -143,7 +175,7 @@ def correct(
         run_id, point, flop_low, flop_high, reason, period_start=start, period_end=end, basis=basis, purpose=purpose
     )
     made.statement(author)
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         if not known_run(ledger, run_id):
             raise Misconfigured(
                 f"no run {run_id!r} was measured, declared or imported: see `flopledger ledger runs list`"
@@ -153,6 +185,6 @@ def correct(
 
 
 def _print_view(noun: str, view: str, columns: tuple[str, ...], order: str, form: Format) -> None:
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         found = rows(ledger, view, columns, order)
     emit(noun, found, columns, form)

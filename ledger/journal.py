@@ -1,7 +1,9 @@
 """The ledger's own chain: every decision that is not a measurement, signed with the ledger's key and never edited.
 
-An entry names the hash of the one before, so nothing can be taken out or slipped in. One process writes it, the one
-that holds the data directory.
+An entry names the hash of the one before, so nothing can be taken out or slipped in. One process writes it: the one
+that holds the data directory, or on a server the collector that owns partition 0 of the topic. Should two believe that
+they are it, for a moment after a hand-over, the table takes what the first of them puts behind an entry, and nothing
+else: the other one notices, and starts again from the head that is there now.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow as pa
 
-from ledger.errors import Damaged, Refused
+from ledger.errors import Damaged, Refused, Retry
 from ledger.rows import required, to_table
 from wire.errors import Unauthentic
 from wire.opening import authenticate
@@ -38,6 +40,7 @@ ROWS = pa.schema(
         required("sha256", pa.binary(32)),
         required("signature", pa.binary(64)),
         required("key_id", pa.string()),
+        required("request", pa.string()),
     ]
 )
 
@@ -49,6 +52,10 @@ class Statement:
     kind: str
     author: str
     data: Mapping[str, Any]
+    request: str = ""
+    """What has the same one is written once; empty for what may be said again."""
+    user: str = ""
+    """Who asked for it, as the server knows them."""
 
 
 class Journal:
@@ -67,6 +74,11 @@ class Journal:
         if not statements:
             return []
         with self._lock:
+            if self._store.shared:
+                self._next, self._head = self._last()
+                statements = self._not_written(statements)
+                if not statements:
+                    return []
             at_ns = self._now_ns()
             entries: list[Sealed] = []
             head = self._head
@@ -87,9 +99,13 @@ class Journal:
                         "sha256": [entry.sha256 for entry in entries],
                         "signature": [entry.signature for entry in entries],
                         "key_id": [entry.key_id for entry in entries],
+                        "request": [statement.request for statement in statements],
                     },
                 ),
+                once=f"{self._next} after {self._head.hex() if self._head else 'nothing'}",
             )
+            if self._store.shared:
+                self._confirm(indices, [entry.sha256 for entry in entries])
             self._next, self._head = indices[-1] + 1, head
             return indices
 
@@ -103,16 +119,50 @@ class Journal:
             "author": statement.author,
             "data": dict(statement.data),
         }
+        entry |= {name: value for name in ("request", "user") if (value := getattr(statement, name))}
         try:
             return orjson.dumps(entry)
         except orjson.JSONEncodeError as error:
             raise Refused(f"the journal cannot hold this {statement.kind}: {error}") from error
 
+    def _not_written(self, statements: Sequence[Statement]) -> list[Statement]:
+        """Those whose request the journal does not hold yet, each once."""
+        asked = {statement.request: statement for statement in reversed(statements) if statement.request}
+        if not asked:
+            return list(statements)
+        rows = self._store.query(
+            "SELECT request FROM journal WHERE request IN {asked:Array(String)}", {"asked": list(asked)}, fresh=True
+        ).rows
+        written = {row[0] for row in rows}
+        return [s for s in statements if not s.request or (s.request not in written and asked[s.request] is s)]
+
+    def _confirm(self, indices: Sequence[int], hashes: Sequence[bytes]) -> None:
+        """That these entries, and nobody else's, stand in these places."""
+        rows = self._store.query(
+            "SELECT entry_index, sha256 FROM journal WHERE entry_index BETWEEN {first:UInt64} AND {last:UInt64} "
+            "ORDER BY entry_index",
+            {"first": indices[0], "last": indices[-1]},
+            fresh=True,
+        ).rows
+        found = [(index, sha256) for index, sha256 in rows]
+        ours = list(zip(indices, hashes, strict=True))
+        if found == ours:
+            return
+        if set(ours).isdisjoint(found):
+            raise Retry(
+                f"somebody else wrote entry {indices[0]} of the journal at the same time, and ours is not in it"
+            )
+        raise Damaged(
+            f"two have written the journal from entry {indices[0]} on: stop all collectors but one, and see "
+            "docs/operations.md, section Two writers"
+        )
+
     def _last(self) -> tuple[int, bytes | None]:
         rows = self._store.query(
             "SELECT entry_index, body, sha256, signature, key_id, "
             "(SELECT count() FROM journal), (SELECT uniqExact(entry_index) FROM journal) FROM journal "
-            "ORDER BY entry_index DESC LIMIT 1"
+            "ORDER BY entry_index DESC LIMIT 1",
+            fresh=True,
         ).rows
         if not rows:
             return 0, None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
+from itertools import groupby
 from typing import IO, TYPE_CHECKING, Any
 
 from cli.held import AlreadyHeld, hold
@@ -11,10 +13,13 @@ from ledger.assess import Alert, assess
 from ledger.errors import Damaged, Held, Refused
 from ledger.journal import Journal, Statement
 from ledger.meter_ids import MeterIds
-from ledger.migrate import migrate
+from ledger.migrate import migrate, refuse_unmigrated
+from ledger.place import KEY_FILE, Server
+from ledger.proof.checkpoint import KIND as CHECKPOINT
 from ledger.proof.checkpoint import statement
 from ledger.proof.log import Log
 from ledger.record import record
+from ledger.requests import Requests
 from ledger.store import Result, Store
 from ledger.thresholds import catalogue
 from wire.keys import load_or_create_key
@@ -26,34 +31,72 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ledger.evidence import Evidence
+    from ledger.place import Place
 
 
 class Ledger:
-    """One ledger, held by this process alone. Thread-safe."""
+    """One ledger: held by this process alone, or on a server that others record into as well. Thread-safe."""
 
-    def __init__(self, store: Store, journal: Journal, now_ns: Callable[[], int], lock: IO[str] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        now_ns: Callable[[], int],
+        lock: IO[str] | None = None,
+        is_writer: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`is_writer` says whether this process is the one that writes the journal now."""
         self._store = store
         self._journal = journal
         self._now_ns = now_ns
         self._lock = lock
+        self._requests = Requests(store)
+        self.is_writer = is_writer
         self._meter_ids = MeterIds(store)
         self._log = Log(store)
         self._logging = threading.Lock()
         self._agents = {row[0] for row in store.query("SELECT agent FROM agents").rows}
-        self._raised = {row[0] for row in store.query("SELECT alert_id FROM alerts").rows}
+        self._raised = self._read_raised()
 
     @classmethod
-    def open(cls, data_dir: Path, now_ns: Callable[[], int]) -> Ledger:
-        """The embedded ledger in `data_dir`, made or migrated when needed; raises `Held` or `Damaged`."""
+    def open(cls, place: Place, now_ns: Callable[[], int], is_writer: Callable[[], bool] = lambda: True) -> Ledger:
+        """The ledger there: in a data directory made or migrated when needed, on a server only if it is ready.
+
+        Raises `Held`, `Damaged`, `Refused`, or `Retry` for a server that does not answer.
+        """
+        if isinstance(place, Server):
+            return cls._on(place, now_ns, is_writer)
+        data_dir = place
         with ExitStack() as undo:
             lock = undo.enter_context(_hold(data_dir))
             store = Store.embedded(data_dir / "ledger")
             undo.callback(store.close)
             _prepare(store, data_dir)
             _refuse_lost_parts(store)
-            ledger = cls(store, Journal(store, load_or_create_key(data_dir / "ledger.key"), now_ns), now_ns, lock)
+            ledger = cls(store, Journal(store, load_or_create_key(data_dir / KEY_FILE), now_ns), now_ns, lock)
             undo.pop_all()
             return ledger
+
+    @classmethod
+    def _on(cls, server: Server, now_ns: Callable[[], int], is_writer: Callable[[], bool]) -> Ledger:
+        if not server.key_file.exists():
+            raise Refused(
+                f"{server.key_file} does not exist: all collectors of one ledger sign with the same key; put it there, "
+                "or make one with `flopledger ledger migrate`"
+            )
+        with ExitStack() as undo:
+            store = Store.server(server)
+            undo.callback(store.close)
+            refuse_unmigrated(store)
+            journal = Journal(store, load_or_create_key(server.key_file), now_ns)
+            ledger = cls(store, journal, now_ns, is_writer=is_writer)
+            undo.pop_all()
+            return ledger
+
+    @property
+    def shared(self) -> bool:
+        """Others record into it as well."""
+        return self._store.shared
 
     def record(self, evidence: Sequence[Evidence]) -> None:
         """Keep these batches and count those without an `excluded_reason`; on return they are on disk.
@@ -71,27 +114,53 @@ class Ledger:
         return agent in self._agents
 
     def enrol(self, agents: Mapping[str, tuple[str, str]], how: str, author: str) -> None:
-        """Put keys on record as trusted: agent → (cluster, node). `how` is first-use or approved."""
+        """Put keys on record as trusted: agent → (cluster, node). `how` is first-use or approved. Who does not write
+        the journal asks for it, and goes on.
+        """
         fresh = {agent: place for agent, place in agents.items() if agent not in self._agents}
-        self._journal.append(
-            [
-                Statement("agent", author, {"agent": agent, "cluster": cluster, "node": node, "enrolment": how})
-                for agent, (cluster, node) in fresh.items()
-            ]
-        )
+        statements = [
+            Statement(
+                "agent",
+                author,
+                {"agent": agent, "cluster": cluster, "node": node, "enrolment": how},
+                request=f"{how} of {agent}",
+            )
+            for agent, (cluster, node) in fresh.items()
+        ]
+        if self.is_writer():
+            self._journal.append(statements)
+        else:
+            self._requests.put(statements)
         self._agents.update(fresh)
 
     def append(self, statements: Sequence[Statement]) -> list[int]:
-        """Write to the journal; returns the entries' indices."""
-        return self._journal.append(statements)
+        """Write to the journal, or have its writer do it; returns the entries' indices."""
+        if self.is_writer():
+            return self._journal.append(statements)
+        return self._requests.wait(self._requests.put(statements))
+
+    def answer_requests(self) -> None:
+        """Sign what others want in the journal: what its writer does every few seconds."""
+        if not self.shared:
+            return
+        for is_checkpoint, group in groupby(self._requests.waiting(), lambda asked: asked.kind == CHECKPOINT):
+            self._journal.append([self._filled(asked) if is_checkpoint else asked for asked in group])
 
     def checkpoint(self, author: str) -> int:
         """Number all evidence, and put its Merkle root and every chain's head on record; returns the entry's index."""
+        return self._journal.append([self._checkpoint(author)])[0]
+
+    def _filled(self, asked: Statement) -> Statement:
+        return replace(self._checkpoint(asked.author), request=asked.request, user=asked.user)
+
+    def _checkpoint(self, author: str) -> Statement:
         with self._logging:
-            return self._journal.append([statement(self._store, self._log.extend(), author)])[0]
+            return statement(self._store, self._log.extend(), author)
 
     def raise_alerts(self, author: str) -> list[Alert]:
         """Assess every run against every line, put new alerts on record, and return those."""
+        if self.shared:
+            self._raised = self._read_raised()
         due = [a for a in assess(self, catalogue(), self._now_ns()) if a.alert_id not in self._raised]
         self._journal.append([alert.statement(author) for alert in due])
         self._raised.update(alert.alert_id for alert in due)
@@ -104,6 +173,9 @@ class Ledger:
     def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The same by column, for evidence that is read in pages."""
         return self._store.query_arrow(sql, parameters)
+
+    def _read_raised(self) -> set[str]:
+        return {row[0] for row in self._store.query("SELECT alert_id FROM alerts").rows}
 
     def close(self) -> None:
         """Let go of the directory."""

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from ledger.errors import Damaged
+from ledger.cluster import sharded_by
+from ledger.errors import Damaged, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from ledger.cluster import Cluster
     from ledger.store import Store
 
-_TABLE = """
+MIGRATIONS_TABLE = """\
 CREATE TABLE IF NOT EXISTS migrations
 (
     number     UInt32 COMMENT 'place in the order',
@@ -25,8 +27,8 @@ CREATE TABLE IF NOT EXISTS migrations
 ENGINE = MergeTree
 ORDER BY number
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT 'Which migrations this ledger has seen'
-"""
+COMMENT 'Which migrations this ledger has seen'"""
+_APPLIED = "SELECT number, sha256 FROM migrations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,35 @@ def migrate(store: Store, shipped: Sequence[Migration] | None = None) -> list[Mi
     Raises `Damaged` when a migration was changed after it was applied, or when a newer version has been here.
     """
     shipped = migrations() if shipped is None else shipped
-    store.command(_TABLE)
-    applied = {row[0]: row[1] for row in store.query("SELECT number, sha256 FROM migrations").rows}
+    for statement in statements(MIGRATIONS_TABLE, shipped, store.cluster):
+        store.command(statement)
+    applied = {row[0]: row[1] for row in store.query(_APPLIED).rows}
+    _refuse_others(applied, shipped)
+    missing = [migration for migration in shipped if migration.number not in applied]
+    for migration in missing:
+        for statement in migration.statements:
+            for part in statements(statement, shipped, store.cluster):
+                store.command(part)
+        store.command(
+            f"INSERT INTO migrations (number, name, sha256) "
+            f"VALUES ({migration.number}, '{migration.name}', '{migration.sha256}')"
+        )
+    return missing
+
+
+def refuse_unmigrated(store: Store) -> None:
+    """Raises `Refused` for a server whose tables are not those of this version: making them is an operator's to say."""
+    ((exists,),) = store.query(
+        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'"
+    ).rows
+    applied = {row[0]: row[1] for row in store.query(_APPLIED).rows} if exists else {}
+    _refuse_others(applied, migrations())
+    missing = [str(migration.number) for migration in migrations() if migration.number not in applied]
+    if missing:
+        raise Refused(f"the server's tables lack migration {', '.join(missing)}: run `flopledger ledger migrate` first")
+
+
+def _refuse_others(applied: Mapping[int, str], shipped: Sequence[Migration]) -> None:
     by_number = {migration.number: migration for migration in shipped}
     for number, sha256 in applied.items():
         if number not in by_number:
@@ -75,19 +104,13 @@ def migrate(store: Store, shipped: Sequence[Migration] | None = None) -> list[Mi
             raise Damaged(
                 f"migration {number} ({by_number[number].name}) is not the one that this ledger was made with"
             )
-    missing = [migration for migration in shipped if migration.number not in applied]
-    for migration in missing:
-        for statement in migration.statements:
-            store.command(_repeatable(statement))
-        store.command(
-            f"INSERT INTO migrations (number, name, sha256) "
-            f"VALUES ({migration.number}, '{migration.name}', '{migration.sha256}')"
-        )
-    return missing
 
 
-def _repeatable(statement: str) -> str:
-    for verb in ("CREATE TABLE ", "CREATE VIEW "):
+def statements(statement: str, shipped: Iterable[Migration], cluster: Cluster | None) -> list[str]:
+    """What to run for it: itself, or what a cluster makes of it; made so that it can be run again."""
+    if cluster is not None:
+        return cluster.statements(statement, sharded_by(migration.sql for migration in shipped))
+    for verb in ("CREATE TABLE ", "CREATE VIEW ", "CREATE MATERIALIZED VIEW "):
         if statement.startswith(verb):
-            return f"{verb}IF NOT EXISTS {statement.removeprefix(verb)}"
-    return statement
+            return [f"{verb}IF NOT EXISTS {statement.removeprefix(verb).removeprefix('IF NOT EXISTS ')}"]
+    return [statement]

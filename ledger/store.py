@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
+from ledger.cluster import Cluster
+from ledger.engine_settings import MINUTES_OF_DDL, Settings, insert_settings, once_settings, read_settings, understood
 from ledger.errors import Damaged, Held, LedgerError, Refused, Retry
+from ledger.server import ANSWER_S, open_client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,26 +21,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from clickhouse_connect.driver.client import Client
 
-_INSERT_SETTINGS = {
-    # Defaults of these moved between engine versions, so each one that correctness touches is sent.
-    "async_insert": 0,
-    "insert_deduplicate": 0,
-    "input_format_null_as_default": 0,
-    "materialized_views_ignore_errors": 0,
-}
-_READ_SETTINGS = {
-    "readonly": 1,
-    "max_execution_time": 60,
-    "timeout_overflow_mode": "throw",
-    "max_result_rows": 1_000_000,
-    "result_overflow_mode": "throw",
-}
+    from ledger.place import Server
+
 _ARROW_SETTINGS = {"output_format_arrow_string_as_string": 0, "output_format_arrow_compression_method": "none"}
 _CODE_CANNOT_OPEN_FILE = "Code: 76"
 _ENGINE_NAMES = frozenset({"data", "metadata", "store", "tmp"})
 """What the engine makes first; a process killed at that moment leaves some of them."""
-_DAMAGE_CODES = ("Code: 33.", "Code: 40.", "Code: 226.", "Code: 246.", "Code: 271.", "Code: 432.")
-_RETRY_CODES = ("Code: 159", "Code: 202", "Code: 209", "Code: 210", "Code: 241", "Code: 243", "Code: 252")
+_DAMAGE_CODES = frozenset({33, 40, 226, 246, 271, 432})
+_RETRY_CODES = frozenset(
+    {
+        *(159, 202, 209, 210, 236, 241, 243, 252),  # time, load, network, memory, disk, too many parts
+        *(225, 242, 279, 285, 286, 289, 319, 425, 439, 999),  # replicas, quorum, Keeper
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +49,14 @@ class Result:
 
 
 class Store:
-    """One connection to one engine. Thread-safe: the client serialises calls."""
+    """One connection to one engine. Thread-safe."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, cluster: Cluster | None = None, *, shared: bool = False) -> None:
+        """`shared`: other processes write to it as well. `cluster`: its tables are spread over that."""
         self._client = client
+        self.cluster = cluster
+        self.shared = shared
+        self._readonly = shared and client.command("SELECT getSetting('readonly')") != 0
 
     @classmethod
     def embedded(cls, directory: Path) -> Store:
@@ -77,17 +78,30 @@ class Store:
             ) from error
         return cls(client)
 
-    def command(self, sql: str) -> None:
-        """Run one statement that returns nothing: migrations only."""
+    @classmethod
+    def server(cls, server: Server, answer_s: int = ANSWER_S) -> Store:
+        """A server over HTTP; raises `Retry` when it does not answer, `Fatal` or `Refused` when it cannot be used."""
         try:
-            self._client.command(sql)
+            client = open_client(server, answer_s)
+        except ClickHouseError as error:
+            raise _translated(error) from error
+        cluster = None if server.cluster is None else Cluster(server.cluster, server.database)
+        return cls(client, cluster, shared=True)
+
+    def command(self, sql: str) -> None:
+        """Run one statement that returns nothing: migrations and roles only."""
+        try:
+            self._client.command(sql, settings=self._understood(MINUTES_OF_DDL if self.cluster else {}))
         except ClickHouseError as error:
             raise _translated(error) from error
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
-        """Run one statement read-only, with limits that throw and never cut a result short."""
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, *, fresh: bool = False) -> Result:
+        """Run one statement read-only, with limits that throw and never cut a result short. `fresh`: with all that was
+        inserted anywhere with `once`.
+        """
+        settings = self._understood(read_settings(self.shared, self._readonly, fresh and self.cluster is not None))
         try:
-            result = self._client.query(sql, parameters=dict(parameters or {}), settings=_READ_SETTINGS)
+            result = self._client.query(sql, parameters=dict(parameters or {}), settings=settings)
         except ClickHouseError as error:
             raise _translated(error) from error
         return Result(tuple(result.column_names), result.result_rows)
@@ -95,25 +109,32 @@ class Store:
     def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The same as `query`, by column: strings as bytes, a UInt128 as sixteen bytes, little-endian."""
         # In the statement itself: set beside it, the embedded engine could not take `readonly` back.
-        settings = ", ".join(f"{name} = {value!r}" for name, value in (_ARROW_SETTINGS | _READ_SETTINGS).items())
+        wanted = self._understood(_ARROW_SETTINGS | read_settings(self.shared, self._readonly, fresh=False))
+        settings = ", ".join(f"{name} = {value!r}" for name, value in wanted.items())
         try:
             table: pa.Table = self._client.query_arrow(f"{sql}\nSETTINGS {settings}", parameters=dict(parameters or {}))
         except ClickHouseError as error:
             raise _translated(error) from error
         return table
 
-    def insert(self, table: str, rows: pa.Table) -> None:
+    def insert(self, table: str, rows: pa.Table, once: str | None = None) -> None:
         """Insert whole or not at all; on return the rows are on disk. The caller vouches for every value: the engine
         takes a null for a zero and a negative number for a huge one.
+
+        Of inserts that share `once` the table takes the first and ignores the others without a word.
         """
+        settings = insert_settings(self.cluster is not None) | ({} if once is None else once_settings(once))
         try:
-            self._client.insert_arrow(table, rows, settings=_INSERT_SETTINGS)
+            self._client.insert_arrow(table, rows, settings=self._understood(settings))
         except ClickHouseError as error:
             raise _translated(error) from error
 
     def close(self) -> None:
         """Let go of the engine, and with it of the directory."""
         self._client.close()
+
+    def _understood(self, settings: Settings) -> Settings:
+        return understood(settings, self._client.server_settings)
 
 
 def _refuse_strangers(directory: Path) -> None:
@@ -128,9 +149,10 @@ def _refuse_strangers(directory: Path) -> None:
 
 def _translated(error: ClickHouseError) -> LedgerError:
     text = _first_line(error)
-    if isinstance(error, OperationalError) or any(code in text for code in _RETRY_CODES):
+    code = getattr(error, "code", None)
+    if isinstance(error, OperationalError) or code in _RETRY_CODES:
         return Retry(text)
-    if any(code in text for code in _DAMAGE_CODES):
+    if code in _DAMAGE_CODES:
         return Damaged(f"a file of the ledger is damaged, restore it from a copy: {text}")
     if isinstance(error, DatabaseError):
         return Refused(text)
@@ -138,4 +160,6 @@ def _translated(error: ClickHouseError) -> LedgerError:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
+    text = str(error).strip().split("\n", 1)[0]
+    # A server's own words stand between the client's.
+    return re.sub(r"^Received ClickHouse exception, code: \d+, server response: | \(for url [^)]*\)$", "", text)

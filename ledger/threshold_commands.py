@@ -12,6 +12,7 @@ from cli.output import Format, emit
 from cli.settings import load
 from ledger.access import connect
 from ledger.assess import ALERT_COLUMNS, assess
+from ledger.place import place
 from ledger.standing import STANDING_COLUMNS, standing
 from ledger.thresholds import catalogue
 
@@ -42,7 +43,7 @@ def list_lines(form: FormatOption = Format.TABLE) -> None:
 @app.command("assess")
 def assess_runs(form: FormatOption = Format.TABLE) -> None:
     """Where every run stands against every line now. Exits 1 when an estimate has crossed one."""
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         alerts = assess(ledger, catalogue(), time.time_ns())
         found = standing(ledger, catalogue())
     emit("standing", found, STANDING_COLUMNS, form)
@@ -53,7 +54,7 @@ def assess_runs(form: FormatOption = Format.TABLE) -> None:
 @app.command("alerts")
 def list_alerts(form: FormatOption = Format.TABLE) -> None:
     """Every alert on record, in the order of raising."""
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         found = ledger.query(f"SELECT {', '.join(ALERT_COLUMNS)} FROM alerts ORDER BY entry_index").dicts()
     emit("alerts", found, ALERT_COLUMNS, form)
 

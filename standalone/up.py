@@ -11,6 +11,7 @@ from agent.assembly import OUTBOX_FILE, AgentService
 from collector.service import announce, collecting
 from collector.sources.outbox import OutboxSource
 from collector.sources.outbox_file import OutboxFile
+from ledger.place import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,8 @@ def up(settings: Settings, stop: threading.Event, ready: Callable[[AgentService]
     with AgentService(settings) as service, closing(OutboxFile(settings.data_dir / OUTBOX_FILE)) as outbox:
         source = OutboxSource([outbox], stop.wait)
         failures: list[BaseException] = []
-        with collecting(source, settings.data_dir, announce, time.time_ns) as (collector, _):
+        server = server_of(settings)
+        with collecting(source, settings.data_dir, announce, time.time_ns, server=server) as (collector, _):
             agent = threading.Thread(target=_guard, args=(service, stop, failures), name="agent")
             agent.start()
             ready(service)

@@ -1,6 +1,7 @@
 -- The two chains that everything else is derived from.
 
 -- One row per sealed batch, its bytes exactly as the agent signed them. A replay writes the same row again.
+-- sharded by cityHash64(agent, chain)
 CREATE TABLE batches
 (
     agent           String                 COMMENT 'Ed25519 public key of the agent, base64url',
@@ -34,9 +35,25 @@ CREATE TABLE journal
     body        String                 COMMENT 'the signed bytes: UTF-8 JSON with index, prev, at, kind, author, data' CODEC(ZSTD(3)),
     sha256      FixedString(32)        COMMENT 'hash of body; the next entry names it as prev',
     signature   FixedString(64)        COMMENT 'Ed25519 signature of body by key_id',
-    key_id      String                 COMMENT 'Ed25519 public key of the ledger, base64url'
+    key_id      String                 COMMENT 'Ed25519 public key of the ledger, base64url',
+    request     String                 COMMENT 'what it was asked for under: the same one is written once; may be empty'
 )
 ENGINE = MergeTree
 ORDER BY entry_index
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 1000
 COMMENT 'Evidence: the signed journal of the ledger';
+
+-- On a server many have something to put on record, and one signs it: the others ask here.
+CREATE TABLE journal_requests
+(
+    id     String                                      COMMENT 'made by whoever asks; what has the same id is written once',
+    at     DateTime64(6, 'UTC')   DEFAULT now64(6)     COMMENT 'when, by the server''s clock',
+    user   LowCardinality(String) DEFAULT currentUser() COMMENT 'who, as the server knows them',
+    kind   LowCardinality(String)                      COMMENT 'as in journal',
+    author String                                      COMMENT 'who, as they say themselves',
+    data   String                                      COMMENT 'what should be written, JSON'
+)
+ENGINE = MergeTree
+ORDER BY (at, id)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'What others ask the writer of the journal to write';

@@ -1,5 +1,6 @@
 -- Derived from the evidence: the maximum of every counter, so that duplicates, replays and order change nothing.
 
+-- sharded by meter_id
 CREATE TABLE meters
 (
     run           String                 COMMENT 'run that the work belongs to, or unattributed',
@@ -42,6 +43,7 @@ ORDER BY (run, meter_id, incarnation, device, purpose, basis, method, dtype, att
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Derived: one row per meter once merged; always read it through GROUP BY meter_id';
 
+-- sharded by meter_id
 CREATE TABLE curve
 (
     run       String,

@@ -11,5 +11,5 @@ CREATE TABLE evidence_log
 )
 ENGINE = MergeTree
 ORDER BY log_index
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 1000
 COMMENT 'Evidence: which piece of evidence has which number';

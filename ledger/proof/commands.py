@@ -13,6 +13,7 @@ import typer
 from cli.output import Format, emit
 from cli.settings import load
 from ledger.access import connect
+from ledger.place import place
 from ledger.proof.checkpoint import export, read
 from ledger.proof.journal import Entry, entries
 
@@ -27,7 +28,7 @@ def checkpoint(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Sign a Merkle root over all evidence, with the head of every chain. A journal entry."""
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         index = ledger.checkpoint(author)
         made = read(ledger, index)
         if out is not None:
@@ -50,7 +51,7 @@ def journal(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """The ledger's own signed entries, in order, each with the state of its signature."""
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         found = deque((entry for entry in entries(ledger) if kind in {None, entry.kind}), maxlen=limit)
     emit("journal", [_journal_row(entry, form) for entry in found], JOURNAL_COLUMNS, form)
 

@@ -6,7 +6,7 @@ two inserts leaves a shorter log, and the next extension goes on from there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pyarrow as pa
@@ -66,13 +66,13 @@ class Log:
         indices = pa.array(range(self._tree.size, self._tree.size + page.num_rows), pa.uint64())
         names = page.column_names
         texts = [page.column(name).cast(pa.string()) for name in names[:3]]
-        self._store.insert("evidence_log", pa.table([indices, *texts, *page.columns[3:]], schema=ROWS))
-        hashes: list[Any] = page.column("sha256").to_pylist()
-        for sha256 in hashes:
-            self._tree.append(leaf_hash(sha256))
+        # Should somebody else number at the same time, the first who does counts, and both go on from there.
+        once = f"{self._tree.size} after {self._tree.root().hex()}"
+        self._store.insert("evidence_log", pa.table([indices, *texts, *page.columns[3:]], schema=ROWS), once)
+        self._catch_up()
 
     def _catch_up(self) -> None:
-        """Read what was numbered before this process began."""
+        """Read what was numbered since the last time, or before this process began."""
         for index, sha256 in logged(self._store, self._tree.size):
             if index != self._tree.size:
                 raise Damaged(

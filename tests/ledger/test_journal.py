@@ -102,11 +102,12 @@ class Full:
         self._store = store
         self.full = True
         self.query = store.query
+        self.shared = store.shared
 
-    def insert(self, table: str, rows: pa.Table) -> None:
+    def insert(self, table: str, rows: pa.Table, once: str | None = None) -> None:
         if self.full:
             raise Retry("Code: 243. No space left on device")
-        self._store.insert(table, rows)
+        self._store.insert(table, rows, once)
 
 
 def test_what_could_not_be_written_leaves_no_gap(store: Store) -> None:
