@@ -37,6 +37,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 runs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What is known and declared of each run.")
 app.add_typer(runs_app, name="runs")
 app.command()(proof_commands.checkpoint)
+app.command()(proof_commands.verify)
 app.command()(proof_commands.journal)
 
 MIGRATE_S = 180

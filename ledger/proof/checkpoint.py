@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -50,14 +51,16 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What the ledger held: `size` pieces of evidence with this Merkle `root` (hex), and where every chain ended.
+    """What the ledger held: `size` pieces of evidence with this Merkle `root`, and where every chain ended.
 
-    `entry_index` is the checkpoint's own place in the journal, `journal_index` and `journal_sha256` the journal's last
-    entry before it (None in a journal without one), `key_id` the ledger's public key.
+    `entry_index` is the checkpoint's own place in the journal and `sha256` its entry's hash; `journal_index` and
+    `journal_sha256` are the journal's last entry before it (None in a journal without one), `key_id` is the ledger's
+    public key. Hashes are hex.
     """
 
     key_id: str
     entry_index: int
+    sha256: str
     at: str
     author: str
     size: int
@@ -160,6 +163,7 @@ def parse(body: bytes, key_id: str) -> Checkpoint:
     return Checkpoint(
         key_id=key_id,
         entry_index=entry.index,
+        sha256=hashlib.sha256(body).hexdigest(),
         at=entry.at,
         author=entry.author,
         size=data.size,

@@ -10,12 +10,16 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from cli.output import Format, emit
+from cli.exits import NO
+from cli.output import Format, emit, print_json, progress_bar
 from cli.settings import load
 from ledger.access import connect
 from ledger.place import place
 from ledger.proof.checkpoint import export, read
+from ledger.proof.checkpoint import load as load_checkpoint
+from ledger.proof.findings import COLUMNS as FINDING_COLUMNS
 from ledger.proof.journal import Entry, entries
+from ledger.proof.verify import verify as verify_ledger
 
 FormatOption = Annotated[Format, typer.Option("--format", help="table, json or csv")]
 CHECKPOINT_COLUMNS = ("entry_index", "at", "size", "root", "chains", "key_id", "file")
@@ -43,6 +47,26 @@ def checkpoint(
         "file": None if out is None else str(out),
     }
     emit("checkpoint", [row], CHECKPOINT_COLUMNS, form)
+
+
+def verify(
+    expect: Annotated[Path | None, typer.Option(help="a checkpoint that was kept outside")] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Check all evidence, and everything derived from it. Exits 1 when something is wrong."""
+    expected = None if expect is None else load_checkpoint(expect)
+    with connect(load().data_dir, time.time_ns) as ledger, progress_bar("verifying") as progress:
+        report = verify_ledger(ledger, time.time_ns, time.sleep, expected, progress)
+    found = [finding.row() for finding in report.findings]
+    if form is Format.JSON:
+        print_json({"ok": report.ok, "findings": found, **report.counts()})
+    else:
+        emit("findings", found, FINDING_COLUMNS, form)
+        if form is Format.TABLE:
+            counts = ", ".join(f"{count:,} {name}" for name, count in report.counts().items() if isinstance(count, int))
+            typer.echo(f"{'in order' if report.ok else 'NOT in order'}: {counts}")
+    if not report.ok:
+        raise typer.Exit(NO)
 
 
 def journal(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from ledger import commands
 from ledger.access import Holder
+from ledger.errors import Refused
 from ledger.journal import Statement
 from ledger.ledger import Ledger
 from ledger.proof.checkpoint import load
+from ledger.proof.tree import EMPTY_ROOT
 from tests.ledger.chains import Chain, meter, take
 from tests.ledger.engine import Clock
+from wire.seal import key_id, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,3 +78,41 @@ def test_the_journal_is_listed_by_kind_and_from_its_end() -> None:
     everything = ask("journal")["journal"]
     assert ask("journal", "--limit", "1")["journal"] == everything[-1:]
     assert ask("journal", "--kind", "nothing of the sort")["journal"] == []
+
+
+def test_a_ledger_is_verified_where_it_is_held_and_found_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.json"
+    ask("checkpoint", "--out", str(path))
+    report = ask("verify", "--expect", str(path))
+    assert (report["ok"], report["findings"]) == (True, [])
+    assert (report["batches"], report["readings"]) == (1, 1)
+
+
+def test_a_checkpoint_of_another_ledger_is_a_finding(tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(other_checkpoint()))
+    (finding,) = ask("verify", "--expect", str(path), code=1)["findings"]
+    assert finding["kind"] == "checkpoint of another ledger"
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"schema": "flopledger.checkpoint/1"}', "[]"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "cut.json"
+    path.write_text(content)
+    with pytest.raises(Refused, match=r"cut\.json is no whole checkpoint"):
+        ask("verify", "--expect", str(path), code=2)
+
+
+def other_checkpoint() -> dict[str, str]:
+    """Signed all right, by a ledger that is not this one."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    data = {"size": 0, "root": EMPTY_ROOT.hex(), "heads": [], "journal": None}
+    entry = {"index": 0, "prev": None, "at": "2026-11-23T00:00:00Z", "kind": "checkpoint", "author": "x", "data": data}
+    sealed = sign(json.dumps(entry).encode(), key, key_id(key.public_key()), "flopledger.journal/1")
+    return {
+        "schema": "flopledger.checkpoint/1",
+        "key_id": sealed.key_id,
+        "sha256": sealed.sha256.hex(),
+        "signature": base64.b64encode(sealed.signature).decode(),
+        "entry": sealed.body.decode(),
+    }

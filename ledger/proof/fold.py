@@ -1,0 +1,199 @@
+"""What the counted batches amount to: the maximum per meter, and per meter and hour, and the last inventory.
+
+The same rows that recording derives batch by batch, folded together; agents' meters are their own, so a fold holds
+one agent at a time, or a few, and never the whole ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from ledger.meter_ids import fingerprint
+from ledger.record import HOUR_NS
+from ledger.rows import CURVE, DEVICES, METERS
+from wire.batch import COUNTER_COLUMNS, KEY_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from wire.batch import Batch
+
+MeterKey = tuple[str, ...]
+"""Incarnation, agent, cluster, node, and the key columns of a reading."""
+Values = tuple[Any, ...]
+
+CURVE_COUNTERS = ("flop", "flop_low", "flop_high", "tokens")
+_IN_CURVE = itemgetter(*(COUNTER_COLUMNS.index(name) for name in CURVE_COUNTERS))
+
+_DEVICE, _BASIS = KEY_COLUMNS.index("device"), KEY_COLUMNS.index("basis")
+_OBSERVED, _GAP = COUNTER_COLUMNS.index("observed_ns"), COUNTER_COLUMNS.index("gap_ns")
+_PLACE_PARTS = 4
+
+
+@dataclass(slots=True)
+class Fold:
+    """Derived rows of some batches. Taking a batch twice, or in another order, changes nothing."""
+
+    meters: dict[MeterKey, tuple[int, int, Values]] = field(default_factory=dict)
+    """First and last reading (Unix ns), and the counters in order of `COUNTER_COLUMNS`."""
+    curve: dict[tuple[MeterKey, int], Values] = field(default_factory=dict)
+    """By meter and hour since 1970."""
+    devices: dict[str, dict[Values, None]] = field(default_factory=dict)
+    """What was last said of each device: more than one row only where two were sealed at the same nanosecond."""
+    begun: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """By incarnation and device: the first instant (Unix ns) with hardware readings, and the time covered up to it."""
+    clock_back: dict[str, dict[tuple[int, int], None]] = field(default_factory=dict)
+    """By incarnation: when, and by how many ns, the node's clock was set back."""
+
+    @property
+    def rows(self) -> int:
+        """How much it holds."""
+        return len(self.meters) + len(self.curve)
+
+    def add(self, batch: Batch) -> None:
+        """Take one batch that counts."""
+        columns = batch.readings.columns
+        at_ns = columns["at_ns"]
+        place = (str(batch.incarnation), batch.agent, batch.cluster, batch.node)
+        counters = list(zip(*(columns[name] for name in COUNTER_COLUMNS), strict=True))
+        spans: dict[Values, tuple[int, int]] = {}
+        last_of_hour: dict[tuple[Values, int], int] = {}
+        for row, key in enumerate(zip(*(columns[name] for name in KEY_COLUMNS), strict=True)):
+            first, _ = spans.get(key, (row, row))
+            spans[key] = (first, row)
+            last_of_hour[key, at_ns[row] // HOUR_NS] = row
+        for key, (first, last) in spans.items():
+            self._meter((*place, *key), at_ns[first], at_ns[last], counters[last])
+        for (key, hour), row in last_of_hour.items():
+            self._hour((*place, *key), hour, _IN_CURVE(counters[row]))
+        self._begin(place[0], ((key, at_ns[last], counters[last]) for key, (_, last) in spans.items()))
+        for device in batch.devices:
+            said = (getattr(device, name) for name in _DEVICE_FIELDS)
+            self._device(device.id, (batch.sealed_at_ns, *said, batch.agent, batch.cluster, batch.node))
+        for event in batch.events:
+            by_ns = event.detail.get("by_ns")
+            if event.kind == "clock-back" and isinstance(by_ns, int):
+                self.clock_back.setdefault(place[0], {})[event.at_ns, by_ns] = None
+
+    def merge(self, other: Fold) -> None:
+        """Take all that another fold holds."""
+        for meter, (first, last, counters) in other.meters.items():
+            self._meter(meter, first, last, counters)
+        for (meter, hour), counters in other.curve.items():
+            self._hour(meter, hour, counters)
+        for device, said in other.devices.items():
+            for values in said:
+                self._device(device, values)
+
+        for place, begun in other.begun.items():
+            self.begun[place] = min(begun, self.begun.get(place, begun))
+        for incarnation, steps in other.clock_back.items():
+            self.clock_back.setdefault(incarnation, {}).update(steps)
+
+    def _begin(self, incarnation: str, readings: Iterable[tuple[Values, int, Values]]) -> None:
+        covered: dict[str, tuple[int, int]] = {}
+        for key, at_ns, counters in readings:
+            if key[_BASIS] == "hardware":
+                last_ns, sum_ns = covered.get(key[_DEVICE], (0, 0))
+                time_ns = (counters[_OBSERVED] or 0) + (counters[_GAP] or 0)
+                covered[key[_DEVICE]] = (max(last_ns, at_ns), sum_ns + time_ns)
+        for device, found in covered.items():
+            place = (incarnation, device)
+            self.begun[place] = min(found, self.begun.get(place, found))
+
+    def _meter(self, key: MeterKey, first: int, last: int, counters: Values) -> None:
+        before = self.meters.get(key)
+        if before is not None:
+            first, last = min(first, before[0]), max(last, before[1])
+            counters = larger(before[2], counters)
+        self.meters[key] = (first, last, counters)
+
+    def _hour(self, key: MeterKey, hour: int, counters: Values) -> None:
+        before = self.curve.get((key, hour))
+        self.curve[key, hour] = counters if before is None else larger(before, counters)
+
+    def _device(self, device: str, values: Values) -> None:
+        said = self.devices.get(device)
+        if said is None or next(iter(said))[0] < values[0]:
+            self.devices[device] = {values: None}
+        elif next(iter(said))[0] == values[0]:
+            said[values] = None
+
+
+_DEVICE_FIELDS = (
+    *("kind", "name", "accelerator", "units", "clock_max_mhz", "parent", "driver", "method", "flop_per_s_max"),
+)
+
+
+def covered_ns(fold: Fold) -> dict[tuple[str, str], tuple[int, int]]:
+    """By incarnation and device: the last hardware reading (Unix ns), and the device time that all its meters cover."""
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for key, (_, last, counters) in fold.meters.items():
+        if key[_PLACE_PARTS + _BASIS] == "hardware":
+            place = (key[0], key[_PLACE_PARTS + _DEVICE])
+            last_ns, sum_ns = found.get(place, (0, 0))
+            found[place] = (max(last_ns, last), sum_ns + (counters[_OBSERVED] or 0) + (counters[_GAP] or 0))
+    return found
+
+
+def larger(one: Values, other: Values) -> Values:
+    """The maximum place by place; None is less than every number."""
+    if one == other:
+        return one
+    return tuple(b if a is None or (b is not None and b > a) else a for a, b in zip(one, other, strict=True))
+
+
+def meter_columns(meters: Mapping[MeterKey, tuple[int, int, Values]]) -> dict[str, list[Any]]:
+    """Rows for the table `meters`."""
+    columns: dict[str, list[Any]] = {name: [] for name in METERS.names}
+    for (incarnation, agent, cluster, node, *key), (first, last, counters) in meters.items():
+        columns["incarnation"].append(incarnation)
+        columns["agent"].append(agent)
+        columns["cluster"].append(cluster)
+        columns["node"].append(node)
+        columns["meter_id"].append(meter_id(incarnation, tuple(key)))
+        columns["first_at_ns"].append(first)
+        columns["last_at_ns"].append(last)
+        _put(columns, KEY_COLUMNS, key)
+        _put(columns, COUNTER_COLUMNS, counters)
+    return columns
+
+
+def curve_columns(curve: Mapping[tuple[MeterKey, int], Values]) -> dict[str, list[Any]]:
+    """Rows for the table `curve`."""
+    columns: dict[str, list[Any]] = {name: [] for name in CURVE.names}
+    ids: dict[MeterKey, int] = {}
+    for (meter, hour), counters in curve.items():
+        incarnation, _, _, _, *key = meter
+        if meter not in ids:
+            ids[meter] = meter_id(incarnation, tuple(key))
+        columns["run"].append(key[0])
+        columns["basis"].append(key[_BASIS])
+        columns["meter_id"].append(ids[meter])
+        columns["hour"].append(hour * 3_600)
+        _put(columns, CURVE_COUNTERS, counters)
+    return columns
+
+
+def device_columns(devices: Mapping[str, Iterable[Values]]) -> dict[str, list[Any]]:
+    """Rows for the table `devices`."""
+    columns: dict[str, list[Any]] = {name: [] for name in DEVICES.names}
+    for device, said in devices.items():
+        sealed_at_ns, *values = next(iter(said))
+        columns["device"].append(device)
+        columns["sealed_at_ns"].append(sealed_at_ns)
+        _put(columns, (*_DEVICE_FIELDS, "agent", "cluster", "node"), values)
+    return columns
+
+
+def meter_id(incarnation: str, key: Sequence[str]) -> int:
+    """The id that recording gives this meter."""
+    return fingerprint(UUID(incarnation), tuple(key))[0]
+
+
+def _put(columns: dict[str, list[Any]], names: Iterable[str], values: Iterable[Any]) -> None:
+    for name, value in zip(names, values, strict=True):
+        columns[name].append(value)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from tests.ledger.proof.cases import build, found, verified
+from tests.ledger.proof.tampering import Tamperer
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+    from ledger.store import Store
+
+
+def test_a_ledger_that_nobody_touched_is_in_order(ledger: Ledger) -> None:
+    build(ledger)
+    report = verified(ledger)
+    assert report.findings == []
+    assert (report.batches, report.readings) == (19, 3 * 6 * 4 + 1)
+    assert sum(report.excluded.values()) == 1
+    assert report.checkpoints == 2
+
+
+def test_an_empty_ledger_is_in_order(ledger: Ledger) -> None:
+    assert found(ledger) == []
+
+
+def test_every_mutation_is_found_where_it_is(ledger: Ledger, store: Store) -> None:
+    tamperer = Tamperer(ledger, store, Random(5))
+    assert found(ledger) == []
+    missed = []
+    for spoil in tamperer.ways:
+        mutation = spoil()
+        instead = tamperer.judge(mutation)
+        missed += [] if instead is None else [(mutation.kind, mutation.what, instead)]
+    assert missed == []
+    assert found(ledger) == []
