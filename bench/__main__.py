@@ -1,4 +1,7 @@
-"""Run benchmarks and write each result to `bench/results`, with the machine and the command."""
+"""Run benchmarks and write each result to `bench/results`, with the machine and the command.
+
+`gpu_truth` is not among them: it needs an NVIDIA GPU, and is run by itself as `python -m bench.gpu_truth`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-BENCHMARKS = ("agent_cost", "simulation_speed", "demo_time")
+BENCHMARKS = ("agent_cost", "nvml_tick", "peers", "simulation_speed", "demo_time")
 RESULTS = Path(__file__).parent / "results"
 
 

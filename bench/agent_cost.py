@@ -61,7 +61,7 @@ def measure() -> dict[str, Any]:
         scenario = place / "scenario.toml"
         start = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         scenario.write_text(SCENARIO.format(start=start), encoding="utf-8")
-        metrics_port = _free_port()
+        metrics_port = free_port()
         environ = {
             **os.environ,
             "FLOPLEDGER_DATA_DIR": str(place / "data"),
@@ -96,7 +96,7 @@ def measure() -> dict[str, Any]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

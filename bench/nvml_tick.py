@@ -1,19 +1,16 @@
 """CPU time of sampling and counting alone: eight devices, one tick after the other, over the scripted library.
 
-Prints JSON. The scripted library answers at once, so this is the agent's own cost; what a real driver adds is its own.
+The scripted library answers at once, so this is the agent's own cost; what a real driver adds is its own.
 `parts_us` says where a tick's time goes; each part is measured alone, with warm caches, so they sum to less than all.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import tempfile
 from pathlib import Path
 from statistics import median
 from time import process_time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.devices.nvml.backend import NvmlBackend
 from agent.devices.nvml.host import Host
@@ -30,6 +27,8 @@ if TYPE_CHECKING:
     from compute.cycles import Executed
 
 DEVICES = 8
+TICKS = 200
+ROUNDS = 11
 TARGET_US = 800
 MARGIN_PPM = {"gpm-cycles": 20_000, "gpm": 30_000}
 
@@ -106,7 +105,7 @@ def cpu_us(call: Callable[[], object], times: int, rounds: int) -> list[float]:
     return found
 
 
-def measure(counters: str, ticks: int, rounds: int) -> tuple[str, dict[str, object]]:
+def measured(counters: str, ticks: int, rounds: int) -> tuple[str, dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         node = machine(Path(folder), counters)
         one = Ticks(node)
@@ -124,23 +123,7 @@ def measure(counters: str, ticks: int, rounds: int) -> tuple[str, dict[str, obje
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ticks", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=11)
-    options = parser.parse_args()
-    result = {
-        "bench": "nvml_tick",
-        "devices": DEVICES,
-        "ticks": options.ticks,
-        "rounds": options.rounds,
-        "target_us_per_tick": TARGET_US,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "methods": dict(measure(counters, options.ticks, options.rounds) for counters in ("sum", "none")),
-    }
-    print(json.dumps(result, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+def measure() -> dict[str, Any]:
+    """By the cycle counters, and by percentages and the clock."""
+    methods = dict(measured(counters, TICKS, ROUNDS) for counters in ("sum", "none"))
+    return {"devices": DEVICES, "ticks": TICKS, "rounds": ROUNDS, "target_us_per_tick": TARGET_US, "methods": methods}
