@@ -19,6 +19,7 @@ test: setup lint services
 
 services:
 	@sh scripts/services.sh kafka || test -z "$$CI"
+	@sh scripts/services.sh prometheus || test -z "$$CI"
 
 setup: $(READY)
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets what a real service for tests is made of: sh scripts/services.sh kafka
+# Gets what a real service for tests is made of: sh scripts/services.sh kafka|prometheus
 # Kafka's jars go to .cache/kafka-<version>; Java and Maven, where missing, come from apt if root runs this.
 # Exits 3 when the service can't be had, and says what to do.
 set -eu
@@ -45,10 +45,22 @@ kafka() {
     if [ -d "$home" ]; then rm -rf "$fresh"; else mv "$fresh" "$home"; fi
 }
 
+prometheus() {
+    if command -v prometheus >/dev/null && command -v promtool >/dev/null; then return; fi
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "Tests want Debian's Prometheus. Run: sudo sh scripts/services.sh prometheus" >&2
+        exit 3
+    fi
+    echo "Installing Prometheus ..."
+    # It is started by the tests that want it, and not as a service.
+    { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus; } >/dev/null || exit 3
+}
+
 case "${1:-}" in
 kafka) kafka ;;
+prometheus) prometheus ;;
 *)
-    echo "Usage: sh scripts/services.sh kafka" >&2
+    echo "Usage: sh scripts/services.sh kafka|prometheus" >&2
     exit 2
     ;;
 esac

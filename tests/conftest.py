@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.services.clickhouse.fixtures", "tests.services.kafka.fixtures"]
+pytest_plugins = [
+    "tests.services.clickhouse.fixtures",
+    "tests.services.kafka.fixtures",
+    "tests.services.prometheus.fixtures",
+]
