@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -155,7 +155,7 @@ class Remote:
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
         """Ask the holder."""
-        answer = self._ask("/query", {"sql": sql, "parameters": dict(parameters or {})})
+        answer = self.ask("/query", {"sql": sql, "parameters": dict(parameters or {})})
         return Result(tuple(answer["columns"]), [_revived(row) for row in answer["rows"]])
 
     def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
@@ -166,19 +166,20 @@ class Remote:
     def append(self, statements: Sequence[Statement]) -> list[int]:
         """Have the holder write."""
         body = [{"kind": s.kind, "author": s.author, "data": dict(s.data)} for s in statements]
-        indices: list[int] = self._ask("/journal", {"statements": body})["indices"]
+        indices: list[int] = self.ask("/journal", {"statements": body})["indices"]
         return indices
 
     def checkpoint(self, author: str) -> int:
         """Have the holder number the evidence and sign."""
-        index: int = self._ask("/checkpoint", {"author": author})["index"]
+        index: int = self.ask("/checkpoint", {"author": author})["index"]
         return index
 
     def close(self) -> None:
         """Hang up."""
         self._http.close()
 
-    def _ask(self, path: str, body: Mapping[str, Any]) -> Any:
+    def ask(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Post JSON to one of the holder's paths; raises `Refused` or `Retry` when it does not answer with 200."""
         return json.loads(self._post(path, body).content)
 
     def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
@@ -196,7 +197,8 @@ class Remote:
 class Holder:
     """Serves the ledger of this process on its socket until stopped."""
 
-    def __init__(self, ledger: Ledger, data_dir: Path) -> None:
+    def __init__(self, ledger: Ledger, data_dir: Path, more: Mapping[str, Callable[[Any], Any]] | None = None) -> None:
+        """`more` answers other paths: from the JSON that was sent to the JSON that goes back."""
         self._ledger = ledger
         self._path = data_dir / SOCKET
         routes = [
@@ -205,6 +207,7 @@ class Holder:
             Route("/arrow", self._query_arrow, methods=["POST"]),
             Route("/journal", self._append, methods=["POST"]),
             Route("/checkpoint", self._checkpoint, methods=["POST"]),
+            *(Route(path, _answering(work), methods=["POST"]) for path, work in (more or {}).items()),
         ]
         self._server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off"))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -268,6 +271,13 @@ class Holder:
 
     def _answer_checkpoint(self, asked: Any) -> Response:
         return _json({"index": self._ledger.checkpoint(asked["author"])})
+
+
+def _answering(work: Callable[[Any], Any]) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        return await _answer(lambda asked: _json(work(asked)), json.loads(await request.body()))
+
+    return answer
 
 
 async def _answer(work: Callable[[Any], Response], asked: Any) -> Response:

@@ -55,7 +55,6 @@ class Ledger:
         self._meter_ids = MeterIds(store)
         self._log = Log(store)
         self._logging = threading.Lock()
-        self._agents = {row[0] for row in store.query("SELECT agent FROM agents").rows}
         self._raised = self._read_raised()
 
     @classmethod
@@ -109,29 +108,12 @@ class Ledger:
         """For each batch, why it cannot be counted beside what is here already; None when it can."""
         return self._meter_ids.collisions(evidence)
 
-    def knows_agent(self, agent: str) -> bool:
-        """The key is enrolled."""
-        return agent in self._agents
-
-    def enrol(self, agents: Mapping[str, tuple[str, str]], how: str, author: str) -> None:
-        """Put keys on record as trusted: agent → (cluster, node). `how` is first-use or approved. Who does not write
-        the journal asks for it, and goes on.
-        """
-        fresh = {agent: place for agent, place in agents.items() if agent not in self._agents}
-        statements = [
-            Statement(
-                "agent",
-                author,
-                {"agent": agent, "cluster": cluster, "node": node, "enrolment": how},
-                request=f"{how} of {agent}",
-            )
-            for agent, (cluster, node) in fresh.items()
-        ]
+    def request(self, statements: Sequence[Statement]) -> None:
+        """Write to the journal; who does not write it asks for it, and goes on."""
         if self.is_writer():
             self._journal.append(statements)
         else:
             self._requests.put(statements)
-        self._agents.update(fresh)
 
     def append(self, statements: Sequence[Statement]) -> list[int]:
         """Write to the journal, or have its writer do it; returns the entries' indices."""

@@ -19,7 +19,10 @@ CREATE TABLE batches
     source_topic    LowCardinality(String) COMMENT 'where it was read: topic',
     source_partition UInt32                COMMENT 'where it was read: partition',
     source_offset   Int64                  COMMENT 'where it was read: offset' CODEC(Delta, ZSTD(1)),
-    excluded_reason LowCardinality(String) COMMENT 'why it counts towards no total; empty when it counts'
+    excluded_reason LowCardinality(String) COMMENT 'kind: why it counts towards no total; empty when it counts',
+    -- Whose chain and whose incarnation it is, is asked once for each.
+    INDEX chain_index chain TYPE bloom_filter GRANULARITY 4,
+    INDEX incarnation_index incarnation TYPE bloom_filter GRANULARITY 4
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (agent, chain, seq, sha256)

@@ -134,18 +134,6 @@ FROM
 GROUP BY r.run_id
 COMMENT 'Every run that was declared or measured';
 
-CREATE VIEW agents AS
-SELECT
-    JSONExtractString(body, 'data', 'agent') AS agent,
-    JSONExtractString(body, 'data', 'cluster') AS cluster,
-    JSONExtractString(body, 'data', 'node') AS node,
-    JSONExtractString(body, 'data', 'enrolment') AS enrolment,
-    at AS enrolled_at,
-    entry_index
-FROM journal
-WHERE kind = 'agent'
-COMMENT 'Agents'' keys, and how each came to be trusted';
-
 CREATE VIEW alerts AS
 SELECT
     JSONExtractString(body, 'data', 'alert_id') AS alert_id,
