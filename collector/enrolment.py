@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from collector.errors import Fatal, Untrusted
 from ledger.agents import APPROVED, FIRST_USE, Roll, enrolled
 from wire.errors import Unauthentic
-from wire.opening import public_key
 from wire.rfc3339 import format_ns
+from wire.signature import public_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

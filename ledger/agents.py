@@ -10,8 +10,8 @@ import orjson
 from ledger.errors import Refused
 from ledger.journal import Statement
 from wire.errors import Unauthentic
-from wire.opening import public_key
 from wire.rfc3339 import format_ns, parse_ns
+from wire.signature import public_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ CREATE TABLE batches
     seq             UInt64                 COMMENT 'place in the chain, from 0',
     sha256          FixedString(32)        COMMENT 'hash of body; the next batch of the chain names it as prev',
     schema          LowCardinality(String) COMMENT 'version of the wire format',
-    body            String                 COMMENT 'the signed bytes: UTF-8 JSON' CODEC(ZSTD(3)),
+    body            String                 COMMENT 'the signed bytes: UTF-8 JSON' CODEC(ZSTD(1)),
     signature       FixedString(64)        COMMENT 'Ed25519 signature of body by agent',
     cluster         LowCardinality(String) COMMENT 'cluster that the agent says it is in',
     node            LowCardinality(String) COMMENT 'node that the agent says it is on',
