@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -29,6 +31,7 @@ from ledger.ledger import Ledger
 from ledger.migrate import refuse_unmigrated
 from ledger.place import Server
 from ledger.proof.checkpoint import KIND as CHECKPOINT
+from ledger.proof.rebuild import Rebuilt, rebuild
 from ledger.readonly import check
 from ledger.requests import Requests
 from ledger.store import Result, Store
@@ -61,6 +64,10 @@ class Access(Protocol):
 
     def checkpoint(self, author: str) -> int:
         """Put a checkpoint over all evidence on record; returns the journal entry's index."""
+        ...
+
+    def rebuild(self, progress: Callable[[float], object]) -> Rebuilt:
+        """Derive every other table from the evidence anew."""
         ...
 
 
@@ -125,6 +132,10 @@ class AtServer:
         """Ask for one and wait until it stands; raises `Retry` when nobody makes it."""
         return self.append([Statement(CHECKPOINT, author, {})])[0]
 
+    def rebuild(self, progress: Callable[[float], object]) -> Rebuilt:
+        """From here: it needs the right to make and drop tables, and no collector has to stop."""
+        return rebuild(self._store, time.time_ns, progress)
+
     def close(self) -> None:
         """Hang up."""
         self._store.close()
@@ -174,6 +185,11 @@ class Remote:
         index: int = self.ask("/checkpoint", {"author": author})["index"]
         return index
 
+    def rebuild(self, progress: Callable[[float], object]) -> Rebuilt:
+        """Have the holder do it, however long it takes."""
+        del progress
+        return Rebuilt(**json.loads(self._post("/rebuild", {}, timeout_s=None).content))
+
     def close(self) -> None:
         """Hang up."""
         self._http.close()
@@ -182,9 +198,10 @@ class Remote:
         """Post JSON to one of the holder's paths; raises `Refused` or `Retry` when it does not answer with 200."""
         return json.loads(self._post(path, body).content)
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+    def _post(self, path: str, body: Mapping[str, Any], timeout_s: float | None = 120) -> httpx.Response:
+        headers = {"content-type": "application/json"}
         try:
-            answer = self._http.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
+            answer = self._http.post(path, content=json.dumps(body), headers=headers, timeout=timeout_s)
         except httpx.TransportError as error:
             raise Retry(f"{self._path}: {error}") from error
         if answer.status_code == httpx.codes.BAD_REQUEST:
@@ -207,6 +224,7 @@ class Holder:
             Route("/arrow", self._query_arrow, methods=["POST"]),
             Route("/journal", self._append, methods=["POST"]),
             Route("/checkpoint", self._checkpoint, methods=["POST"]),
+            Route("/rebuild", self._rebuild, methods=["POST"]),
             *(Route(path, _answering(work), methods=["POST"]) for path, work in (more or {}).items()),
         ]
         self._server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off"))
@@ -253,6 +271,10 @@ class Holder:
     async def _checkpoint(self, request: Request) -> Response:
         asked = json.loads(await request.body())
         return await _answer(self._answer_checkpoint, asked)
+
+    async def _rebuild(self, request: Request) -> Response:
+        del request
+        return await _answer(lambda _: _json(asdict(self._ledger.rebuild())), None)
 
     def _answer_query(self, asked: Any) -> Response:
         result = self._ledger.query(check(asked["sql"]), asked["parameters"])

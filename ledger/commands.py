@@ -38,6 +38,7 @@ runs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What i
 app.add_typer(runs_app, name="runs")
 app.command()(proof_commands.checkpoint)
 app.command()(proof_commands.verify)
+app.command()(proof_commands.rebuild)
 app.command()(proof_commands.journal)
 
 MIGRATE_S = 180

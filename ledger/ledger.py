@@ -18,6 +18,7 @@ from ledger.place import KEY_FILE, Server
 from ledger.proof.checkpoint import KIND as CHECKPOINT
 from ledger.proof.checkpoint import statement
 from ledger.proof.log import Log
+from ledger.proof.rebuild import Rebuilt, rebuild
 from ledger.record import record
 from ledger.requests import Requests
 from ledger.store import Result, Store
@@ -131,6 +132,11 @@ class Ledger:
     def checkpoint(self, author: str) -> int:
         """Number all evidence, and put its Merkle root and every chain's head on record; returns the entry's index."""
         return self._journal.append([self._checkpoint(author)])[0]
+
+    def rebuild(self, progress: Callable[[float], object] = lambda _: None) -> Rebuilt:
+        """Derive every other table from the evidence anew; readers see the old ones until the new ones are whole."""
+        with self._logging:
+            return rebuild(self._store, self._now_ns, progress)
 
     def _filled(self, asked: Statement) -> Statement:
         return replace(self._checkpoint(asked.author), request=asked.request, user=asked.user)

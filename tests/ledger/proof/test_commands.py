@@ -117,3 +117,9 @@ def other_checkpoint() -> dict[str, str]:
         "signature": base64.b64encode(sealed.signature).decode(),
         "entry": sealed.body.decode(),
     }
+
+
+def test_a_ledger_is_rebuilt_where_it_is_held() -> None:
+    (row,) = ask("rebuild")["rebuilt"]
+    assert row == {"batches": 1, "readings": 1, "revoked": 0}
+    assert ask("verify")["ok"]
