@@ -12,7 +12,7 @@ from ledger.declarations import Declaration
 from ledger.ledger import Ledger
 from ledger.totals import COVERAGE_COLUMNS, RECONCILIATION_COLUMNS, rows
 from standalone.fleet_process import FleetProcess
-from standalone.real_run import RUN_ID, Trained, train_and_count
+from standalone.real_run import RUN_ID, Trained, train_and_count, trains_on_gpu
 from standalone.simulate import Outcome, simulate
 from wire.rfc3339 import format_ns
 
@@ -99,10 +99,11 @@ class DemoResult:
 def run_demo(settings: Settings, story: Story) -> DemoResult:
     """Both parts, into one fresh ledger in `demo` below the data directory; `story` tells them as they happen."""
     data_dir = fresh_directory(settings.data_dir / "demo")
+    on_gpu = trains_on_gpu()
     local = settings.model_copy(
         update={
             "data_dir": data_dir,
-            "backends": ("cpu",),
+            "backends": ("nvml", "cpu") if on_gpu else ("cpu",),
             "node_lock": data_dir / "agent.lock",
             "otlp_port": 0,
             "metrics_port": 0,
@@ -116,7 +117,7 @@ def run_demo(settings: Settings, story: Story) -> DemoResult:
     # The fleet of the second part begins to play meanwhile, on the other core.
     with FleetProcess(scenario) as fleet:
         with story.real_part(TRAIN_S) as advanced:
-            trained = train_and_count(local, TRAIN_S, advanced)
+            trained = train_and_count(local, TRAIN_S, advanced, on_gpu=on_gpu)
         story.real_result(trained, read(data_dir))
         raised, outcome = _cross(scenario, fleet, data_dir, story)
     demo = DemoResult(trained, outcome, raised, **read(data_dir))

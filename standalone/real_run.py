@@ -1,7 +1,11 @@
-"""The demo's first part: a small transformer trained here, counted by the agent and reporting its own FLOP."""
+"""The demo's first part: a small transformer trained here, counted by the agent and reporting its own FLOP.
+
+It trains on an NVIDIA GPU where PyTorch can use one, else on the processor.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -35,13 +39,23 @@ class Trained:
     analytic_flop: int
 
 
-def train_and_count(settings: Settings, seconds: int, advanced: Callable[[float], None]) -> Trained:
+def trains_on_gpu() -> bool:
+    """Whether there is an NVIDIA GPU that PyTorch can use here, found by using it."""
+    if importlib.util.find_spec("torch") is None:
+        return False
+    probe = [sys.executable, "-m", "standalone.gpu_training_loop", "--probe"]
+    return subprocess.run(probe, check=False, capture_output=True).returncode == 0
+
+
+def train_and_count(
+    settings: Settings, seconds: int, advanced: Callable[[float], None], *, on_gpu: bool = False
+) -> Trained:
     """Train for about `seconds` while agent, collector and ledger run in this process; returns when all is recorded."""
     stop = threading.Event()
     process: list[subprocess.Popen[str]] = []
 
     def ready(service: AgentService) -> None:
-        process.append(_start(service.otlp_port, seconds))
+        process.append(_start(service.otlp_port, seconds, on_gpu=on_gpu))
         threading.Thread(target=_watch, args=(process[0], seconds, advanced, stop), daemon=True).start()
 
     try:
@@ -55,18 +69,19 @@ def train_and_count(settings: Settings, seconds: int, advanced: Callable[[float]
     return _trained(json.loads(said))
 
 
-def _start(otlp_port: int, seconds: int) -> subprocess.Popen[str]:
+def _start(otlp_port: int, seconds: int, *, on_gpu: bool) -> subprocess.Popen[str]:
     environ = {
         **os.environ,
         "FLOPLEDGER_RUN_ID": RUN_ID,
         "FLOPLEDGER_MODEL_ID": RUN_ID,
         "FLOPLEDGER_PURPOSE": "pre-training",
-        "FLOPLEDGER_DTYPE": "fp32",
+        "FLOPLEDGER_DTYPE": "bf16" if on_gpu else "fp32",
         # One thread leaves the other core to the fleet; at this size more threads are no faster.
         "OPENBLAS_NUM_THREADS": "1",
         "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"http://127.0.0.1:{otlp_port}/v1/metrics",
     }
-    command = [sys.executable, "-m", "standalone.training_loop", "--seconds", str(seconds)]
+    loop = "standalone.gpu_training_loop" if on_gpu else "standalone.training_loop"
+    command = [sys.executable, "-m", loop, "--seconds", str(seconds)]
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

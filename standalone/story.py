@@ -58,6 +58,13 @@ class Story:
         self._say(
             f"   its layers amount to {trained.analytic_flop:>24,} FLOP   {_equal(reported, trained.analytic_flop)}"
         )
+        measured, low = row["hardware_flop"], row["hardware_flop_low"]
+        if measured:
+            self._say(
+                f"   the agent measured   {measured:>24,} FLOP   (hardware basis: {scientific(low, 3)} … "
+                f"{scientific(high, 3)})\n"
+            )
+            return
         self._say(
             f"   the agent measured   between 0 and {scientific(high, 3)} FLOP   (hardware basis: CPU time × "
             "the cores'\n                        peak is a bound, never an estimate)\n"

@@ -251,13 +251,13 @@ def corpus(random: np.random.Generator, shape: Shape) -> Array:
     return (start + stride * np.arange(shape.context + 1)) % shape.vocabulary
 
 
-def reporting() -> MeterProvider:
+def reporting(dtype: str = "fp32") -> MeterProvider:
     """OpenTelemetry, set up from the environment. A run that nobody named gets a name of its own."""
     names = {
         "flopledger.run.id": os.environ.get("FLOPLEDGER_RUN_ID"),
         "flopledger.model.id": os.environ.get("FLOPLEDGER_MODEL_ID"),
         "flopledger.purpose": os.environ.get("FLOPLEDGER_PURPOSE"),
-        "flopledger.dtype": "fp32",
+        "flopledger.dtype": dtype,
     }
     named = Resource.create({name: value for name, value in names.items() if value})
     unnamed = Resource({"flopledger.run.id": f"training-loop-{uuid.uuid4().hex[:12]}"})

@@ -19,6 +19,7 @@ from bench.gpu_truth.raw import RawSampler
 from bench.gpu_truth.report import Report, file_stem
 from cli.exits import UNREACHABLE
 from compute.precision import Dtype
+from standalone.gpu_training import synchronise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +142,7 @@ def _idle(counting: Counting) -> dict[str, Any]:
 
 def _slow_down(torch: Any, device: str) -> dict[str, Any]:
     loop = work.training(torch, device)
-    return slowdown.measured(loop.step, lambda: work.synchronise(torch, device))
+    return slowdown.measured(loop.step, lambda: synchronise(torch, device))
 
 
 def _torch() -> Any:
