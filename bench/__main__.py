@@ -13,16 +13,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-BENCHMARKS = (
-    "agent_cost",
-    "nvml_tick",
-    "peers",
-    "simulation_speed",
-    "demo_time",
-    "verify_speed",
-    "rebuild_speed",
-    "tampering",
-)
+BENCHMARKS = ("agent_cost", "nvml_tick", "peers", "simulation_speed", "demo_time")
 RESULTS = Path(__file__).parent / "results"
 
 

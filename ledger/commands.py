@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -15,8 +14,9 @@ from cli.output import Format, emit
 from cli.settings import load
 from ledger.access import connect
 from ledger.adjustments import ADJUSTMENT_COLUMNS, append_new, correction, known_run
-from ledger.declarations import Declaration, declared
+from ledger.declare import Wanted, declare
 from ledger.migrate import migrate as migrate_store
+from ledger.model_commands import apply_file, models_app, systems_app
 from ledger.place import Server, place, server_of
 from ledger.proof import commands as proof_commands
 from ledger.readonly import check
@@ -35,10 +35,12 @@ from wire.keys import load_or_create_key
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 runs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What is known and declared of each run.")
+runs_app.command("apply")(apply_file)
 app.add_typer(runs_app, name="runs")
+app.add_typer(models_app, name="models")
+app.add_typer(systems_app, name="systems")
 app.command()(proof_commands.checkpoint)
 app.command()(proof_commands.verify)
-app.command()(proof_commands.rebuild)
 app.command()(proof_commands.journal)
 
 MIGRATE_S = 180
@@ -99,7 +101,7 @@ def unattributed(form: FormatOption = Format.TABLE) -> None:
 @app.command()
 def reconciliation(form: FormatOption = Format.TABLE) -> None:
     """Hardware and architecture totals side by side, with likely causes of a gap."""
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         found = both_bases(ledger)
     emit("reconciliation", found, RECONCILED_COLUMNS, form)
 
@@ -129,6 +131,7 @@ def set_run(
     planned_flop: Annotated[str | None, typer.Option(help="declared budget, FLOP: 3.8e25")] = None,
     planned_end: Annotated[str | None, typer.Option(help="RFC 3339: 2026-11-23T00:00:00Z")] = None,
     devices: Annotated[int | None, typer.Option(help="world size, for coverage")] = None,
+    parent: Annotated[str | None, typer.Option(help="run whose weights it began with")] = None,
     author: Annotated[str, typer.Option(help="who declares it")] = "command line",
 ) -> None:
     """Declare a run; what is not given stays as it was. A journal entry: nothing is overwritten."""
@@ -139,12 +142,13 @@ def set_run(
         "planned_flop": None if planned_flop is None else whole(planned_flop, "--planned-flop"),
         "planned_end": planned_end,
         "devices": devices,
+        "parent": parent,
     }
+    changes = {name: value for name, value in given.items() if value is not None}
     with connect(place(load()), time.time_ns) as ledger:
-        before = declared(ledger, run_id)
-        after: Declaration = replace(before, **{name: value for name, value in given.items() if value is not None})
-        index = ledger.append([after.statement(author)])[0]
-    typer.echo(f"{run_id}: declared in journal entry {index}")
+        indices = declare(ledger, Wanted(runs={run_id: changes}), author)
+    said = f"declared in journal entry {indices[0]}" if indices else "all of it is declared already"
+    typer.echo(f"{run_id}: {said}")
 
 
 @app.command()

@@ -1,21 +1,25 @@
-"""What people say of a run before and while it goes: its model, purpose, number format, budget and world size."""
+"""What people say of a run before and while it goes: model, purpose, number format, budget, world size, parent."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from compute.precision import Dtype
 from ledger.errors import Refused
 from ledger.journal import Statement
 from wire.batch import UNATTRIBUTED
-from wire.rfc3339 import parse_ns
+from wire.rfc3339 import format_ns, parse_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ledger.reader import Reader
 
 MAX_NAME_CHARS = 512
 """As on the wire."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_UNIX_NS = (1 << 63) - 1
 """What the engine's times in nanoseconds have room for."""
 PURPOSES = (
@@ -45,12 +49,14 @@ class Declaration:
     planned_flop: int | None = None
     planned_end: str | None = None
     devices: int | None = None
+    parent: str = ""
+    """The run whose weights this one began with."""
 
     def statement(self, author: str) -> Statement:
         """The journal entry that puts this on record; raises `Refused` when a field makes no sense."""
         if self.run_id in {"", UNATTRIBUTED}:
             raise Refused(f"a run cannot be called {self.run_id!r}")
-        if max(len(self.run_id), len(self.model_id)) > MAX_NAME_CHARS:
+        if max(len(self.run_id), len(self.model_id), len(self.parent)) > MAX_NAME_CHARS:
             raise Refused(f"the name of a run or a model has at most {MAX_NAME_CHARS} characters")
         if self.dtype and self.dtype not in tuple(Dtype):
             raise Refused(f"dtype {self.dtype!r} is none of: {', '.join(Dtype)}")
@@ -78,13 +84,23 @@ def _check_time(text: str) -> None:
 
 def declared(reader: Reader, run_id: str) -> Declaration:
     """What is declared of a run so far; an empty declaration for one that nobody declared."""
+    found = _read(reader, "WHERE run_id = {run:String}", {"run": run_id})
+    return found.get(run_id, Declaration(run_id))
+
+
+def all_declared(reader: Reader) -> dict[str, Declaration]:
+    """What is declared of every run that somebody declared."""
+    return _read(reader, "WHERE declared", {})
+
+
+def _read(reader: Reader, where: str, parameters: Mapping[str, Any]) -> dict[str, Declaration]:
     result = reader.query(
-        "SELECT model_id, purpose, dtype, planned_flop, planned_end, declared_devices FROM runs "
-        "WHERE run_id = {run:String}",
-        {"run": run_id},
+        "SELECT run_id, model_id, purpose, dtype, planned_flop, planned_end, declared_devices, parent "
+        f"FROM runs {where}",
+        parameters,
     )
-    if not result.rows:
-        return Declaration(run_id)
-    model_id, purpose, dtype, planned_flop, planned_end, devices = result.rows[0]
-    end = None if planned_end is None else planned_end.strftime("%Y-%m-%dT%H:%M:%S.%fZ").replace(".000000Z", "Z")
-    return Declaration(run_id, model_id, purpose, dtype, planned_flop, end, devices)
+    found = {}
+    for run_id, model_id, purpose, dtype, planned_flop, planned_end, devices, parent in result.rows:
+        end = None if planned_end is None else format_ns((planned_end - _EPOCH) // timedelta(microseconds=1) * 1_000)
+        found[run_id] = Declaration(run_id, model_id, purpose, dtype, planned_flop, end, devices, parent)
+    return found

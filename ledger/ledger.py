@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from cli.held import AlreadyHeld, hold
 from ledger.assess import Alert, assess
+from ledger.catalogue_record import due, lines
 from ledger.errors import Damaged, Held, Refused
 from ledger.journal import Journal, Statement
 from ledger.meter_ids import MeterIds
@@ -18,11 +19,9 @@ from ledger.place import KEY_FILE, Server
 from ledger.proof.checkpoint import KIND as CHECKPOINT
 from ledger.proof.checkpoint import statement
 from ledger.proof.log import Log
-from ledger.proof.rebuild import Rebuilt, rebuild
 from ledger.record import record
 from ledger.requests import Requests
 from ledger.store import Result, Store
-from ledger.thresholds import catalogue
 from wire.keys import load_or_create_key
 
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ class Ledger:
         self._meter_ids = MeterIds(store)
         self._log = Log(store)
         self._logging = threading.Lock()
+        self._published = False
+        self._agents = {row[0] for row in store.query("SELECT agent FROM agents").rows}
         self._raised = self._read_raised()
 
     @classmethod
@@ -74,6 +75,7 @@ class Ledger:
             _prepare(store, data_dir)
             _refuse_lost_parts(store)
             ledger = cls(store, Journal(store, load_or_create_key(data_dir / KEY_FILE), now_ns), now_ns, lock)
+            ledger.publish_catalogue()
             undo.pop_all()
             return ledger
 
@@ -109,12 +111,29 @@ class Ledger:
         """For each batch, why it cannot be counted beside what is here already; None when it can."""
         return self._meter_ids.collisions(evidence)
 
-    def request(self, statements: Sequence[Statement]) -> None:
-        """Write to the journal; who does not write it asks for it, and goes on."""
+    def knows_agent(self, agent: str) -> bool:
+        """The key is enrolled."""
+        return agent in self._agents
+
+    def enrol(self, agents: Mapping[str, tuple[str, str]], how: str, author: str) -> None:
+        """Put keys on record as trusted: agent → (cluster, node). `how` is first-use or approved. Who does not write
+        the journal asks for it, and goes on.
+        """
+        fresh = {agent: place for agent, place in agents.items() if agent not in self._agents}
+        statements = [
+            Statement(
+                "agent",
+                author,
+                {"agent": agent, "cluster": cluster, "node": node, "enrolment": how},
+                request=f"{how} of {agent}",
+            )
+            for agent, (cluster, node) in fresh.items()
+        ]
         if self.is_writer():
             self._journal.append(statements)
         else:
             self._requests.put(statements)
+        self._agents.update(fresh)
 
     def append(self, statements: Sequence[Statement]) -> list[int]:
         """Write to the journal, or have its writer do it; returns the entries' indices."""
@@ -133,11 +152,6 @@ class Ledger:
         """Number all evidence, and put its Merkle root and every chain's head on record; returns the entry's index."""
         return self._journal.append([self._checkpoint(author)])[0]
 
-    def rebuild(self, progress: Callable[[float], object] = lambda _: None) -> Rebuilt:
-        """Derive every other table from the evidence anew; readers see the old ones until the new ones are whole."""
-        with self._logging:
-            return rebuild(self._store, self._now_ns, progress)
-
     def _filled(self, asked: Statement) -> Statement:
         return replace(self._checkpoint(asked.author), request=asked.request, user=asked.user)
 
@@ -145,14 +159,21 @@ class Ledger:
         with self._logging:
             return statement(self._store, self._log.extend(), author)
 
+    def publish_catalogue(self) -> None:
+        """Put on record what of the shipped lines and policies is not there yet."""
+        self._journal.append(due(self))
+        self._published = True
+
     def raise_alerts(self, author: str) -> list[Alert]:
-        """Assess every run against every line, put new alerts on record, and return those."""
+        """Assess every run against every line on record, put new alerts on record, and return those."""
+        if not self._published:
+            self.publish_catalogue()
         if self.shared:
             self._raised = self._read_raised()
-        due = [a for a in assess(self, catalogue(), self._now_ns()) if a.alert_id not in self._raised]
-        self._journal.append([alert.statement(author) for alert in due])
-        self._raised.update(alert.alert_id for alert in due)
-        return due
+        new = [a for a in assess(self, lines(self), self._now_ns()) if a.alert_id not in self._raised]
+        self._journal.append([alert.statement(author) for alert in new])
+        self._raised.update(alert.alert_id for alert in new)
+        return new
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
         """Answer one of our own statements, read-only. What strangers ask goes through `ledger.readonly` first."""

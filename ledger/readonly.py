@@ -23,7 +23,9 @@ _READ = "SELECT, DESCRIBE, SHOW"
 _READING = (exp.Select, exp.SetOperation, exp.Describe)
 _BEGINNINGS = frozenset({"SELECT", "WITH", "FROM", "DESCRIBE", "DESC", "SHOW", "("})
 _SHOWN = frozenset({"TABLES", "DATABASES", "COLUMNS", "INDEXES", "CREATE"})
-_TABLE_FUNCTIONS = frozenset({"numbers", "generate_series", "generateseries"})
+_OUR_VIEWS = frozenset({"account_parts_at", "subject_totals_at", "threshold_status_at"})
+"""Views that take parameters, which read like table functions."""
+_TABLE_FUNCTIONS = frozenset({"numbers", "generate_series", "generateseries"}) | _OUR_VIEWS
 _SPEAKING_FUNCTIONS = (
     *("file", "url", "s3", "remote", "executable", "hdfs", "mysql", "postgresql", "mongodb", "redis"),
     *("azure", "catboost", "cluster", "iceberg", "deltalake", "odbc", "jdbc", "sqlite", "gcs", "python"),

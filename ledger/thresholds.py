@@ -1,92 +1,154 @@
-"""Lines in law, read from `ledger/catalogue`: amount, operator, unit, status, dates and citation as data."""
+"""Lines in law and of the user's own, as data: amount, operator, unit, policy, status, dates and citation."""
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from datetime import date  # noqa: TC003 - pydantic reads it at run time
-from functools import cache
-from importlib.resources import files
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
 
-from ledger.errors import Damaged
+from cli.exits import Misconfigured
+from cli.numbers import whole
+from ledger.traits import known_trait
+
+MAX_AMOUNT = 10**39
+NEVER = frozenset({"proposed", "draft", "passed", "vetoed"})
+ENDED = frozenset({"revoked", "rescinded"})
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$")]
+
+
+def _whole(value: object) -> object:
+    """`"1e25"` or `"10000000000000000000000000"`, exactly; a number in TOML may have gone through a float already."""
+    if not isinstance(value, str):
+        raise ValueError('an amount stands in quotes, such as "1e25"')
+    try:
+        number = whole(value, "amount")
+    except Misconfigured as error:
+        raise ValueError(str(error)) from error
+    if not 1 <= number < MAX_AMOUNT:
+        raise ValueError(f"{value!r} is not from 1 to 10^39")
+    return number
+
+
+class Line(BaseModel):
+    """One `[[line]]` of a file, and the content of its journal entry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Id
+    subject: Literal["model", "modification", "cluster"] = "model"
+    amount: Annotated[int, BeforeValidator(_whole)] | None = None
+    operator: Literal[">", ">="]
+    unit: Literal[
+        "floating-point",
+        "integer or floating-point",
+        "floating-point per second",
+        "integer or floating-point per second",
+    ]
+    original: Literal["", "any", "known", "unknown", "unknown with systemic risk"] = ""
+    policy: Id
+    status: Literal["in force", "adopted", "guidance", "passed", "proposed", "draft", "revoked", "rescinded", "vetoed"]
+    adopted_on: date | None = None
+    in_force_from: date | None = None
+    in_force_until: date | None = None
+    requires_any: tuple[Annotated[str, AfterValidator(known_trait)], ...] = ()
+    co_conditions: str = ""
+    jurisdiction: str
+    instrument: str
+    citation: str
+    counts: str
+    notification: str
+    source: str
+    retrieved_on: date | None = None
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.subject == "cluster") != self.unit.endswith("per second"):
+            raise ValueError("a line on a cluster, and no other, has a unit per second")
+        if (self.subject == "modification") != bool(self.original):
+            raise ValueError("a line on modifications, and no other, says what of the original is known")
+        if self.amount is None and self.status != "draft" and self.original != "known":
+            raise ValueError("only a draft may leave its amount open")
+        if self.in_force_from and self.in_force_until and self.in_force_from >= self.in_force_until:
+            raise ValueError("in_force_until is not after in_force_from")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """One line: `operator` is > or >=, `amount_flop` in operations of `unit`."""
+    """One line: `operator` is > or >=, `amount` in operations of `unit`, None where the text gives none."""
 
     id: str
+    subject: str
+    amount: int | None
+    operator: str
+    unit: str
+    original: str
+    policy: str
+    status: str
+    adopted_on: date | None
+    in_force_from: date | None
+    in_force_until: date | None
+    requires_any: tuple[str, ...]
+    co_conditions: str
     jurisdiction: str
     instrument: str
     citation: str
-    source: str
-    amount_flop: int
-    operator: str
-    unit: str
-    status: str
-    in_force_from: date | None
-    in_force_until: date | None
     counts: str
     notification: str
+    source: str
+    retrieved_on: date | None
+    note: str
+    catalogue: str = ""
+
+    @classmethod
+    def of(cls, line: Line, catalogue: str = "") -> Threshold:
+        """The same line; `catalogue` is the version of ours that it came with, empty for a user's own."""
+        return cls(**line.model_dump(), catalogue=catalogue)
+
+    @property
+    def amount_flop(self) -> int:
+        """The amount; raises `ValueError` for a line that has none of its own."""
+        if self.amount is None:
+            raise ValueError(f"{self.id} has no amount of its own")
+        return self.amount
 
     def crossed_by(self, flop: int) -> bool:
         """The text's own comparison: at exactly the amount, > has not crossed and >= has."""
         return flop >= self.amount_flop if self.operator == ">=" else flop > self.amount_flop
 
+    def standing_on(self, day: date) -> str:
+        """What the line was on `day`: in force, guidance, coming, not adopted yet, ended, or never in force."""
+        if self.status in NEVER:
+            return "never in force"
+        if (self.in_force_until is None and self.status in ENDED) or (
+            self.in_force_until is not None and day >= self.in_force_until
+        ):
+            return "ended"
+        if self.adopted_on is not None and day < self.adopted_on:
+            return "not adopted yet"
+        if self.in_force_from is not None and day < self.in_force_from:
+            return "coming"
+        return "guidance" if self.status == "guidance" else "in force"
+
     def applies_on(self, day: date) -> bool:
-        """In force on `day`, or adopted for later: whoever trains now is told of both."""
-        if self.status in {"proposed", "vetoed"} or (self.status == "revoked" and self.in_force_until is None):
-            return False
-        return self.in_force_until is None or day < self.in_force_until
+        """Whether alerts speak of it: a binding amount for every model, in force on `day` or later.
+
+        Whoever trains now is told of what comes; a line for some models alone, or for their modifications, is assessed
+        and not alerted on.
+        """
+        binding = self.standing_on(day) in {"in force", "coming", "not adopted yet"}
+        return binding and self.subject == "model" and self.amount is not None and not self.requires_any
+
+    def data(self) -> dict[str, Any]:
+        """The content of its journal entry: amounts as decimal strings, dates as ISO 8601."""
+        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$")]
-    jurisdiction: str
-    instrument: str
-    citation: str
-    source: str
-    amount_flop: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,38}$")]
-    operator: Literal[">", ">="]
-    unit: Literal["floating-point", "integer or floating-point"]
-    status: Literal["in force", "adopted", "proposed", "revoked", "vetoed"]
-    in_force_from: date | None = None
-    in_force_until: date | None = None
-    counts: str
-    notification: str
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    line: list[_Line] = Field(min_length=1)
-
-
-@cache
-def catalogue() -> tuple[Threshold, ...]:
-    """Every line we ship, the lowest first."""
-    found: dict[str, Threshold] = {}
-    for file in sorted((files("ledger") / "catalogue").iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".toml"):
-            for line in parse(file.read_text(encoding="utf-8"), file.name):
-                if line.id in found:
-                    raise Damaged(f"{file.name}: line {line.id}: the catalogue has one of this id already")
-                found[line.id] = line
-    return tuple(sorted(found.values(), key=lambda line: (line.amount_flop, line.id)))
-
-
-def parse(text: str, name: str) -> list[Threshold]:
-    """The lines in one catalogue file; raises `Damaged` naming the file, the line and the field."""
-    try:
-        lines = _File.model_validate(tomllib.loads(text)).line
-    except tomllib.TOMLDecodeError as error:
-        raise Damaged(f"{name}: {error}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise Damaged(f"{name}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
-    return [Threshold(**{**line.model_dump(), "amount_flop": int(line.amount_flop)}) for line in lines]
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    return value if isinstance(value, str) or value is None else str(value)

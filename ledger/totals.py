@@ -20,8 +20,10 @@ RUN_COLUMNS = (
     "planned_flop",
     "planned_end",
     "declared_devices",
+    "parent",
     "declared",
     "measured",
+    "adjusted",
 )
 TOTAL_COLUMNS = (
     "run_id",

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cli.output import console, progress_bar, scientific, table
-from ledger.thresholds import catalogue
+from ledger.catalogue_file import catalogue
 from standalone.real_run import RUN_ID
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ def _standing(demo: DemoResult) -> list[dict[str, Any]]:
 def _lines(demo: DemoResult) -> list[dict[str, Any]]:
     found = []
     for line in catalogue():
+        if line.subject != "model" or line.amount is None or line.requires_any:
+            continue
         for run_id, flop in demo.outcome.counted.items():
             raised = [item.alert for item in demo.alerts if item.alert.threshold == line.id]
             crossed = line.crossed_by(flop)

@@ -9,7 +9,7 @@ CREATE TABLE batches
     seq             UInt64                 COMMENT 'place in the chain, from 0',
     sha256          FixedString(32)        COMMENT 'hash of body; the next batch of the chain names it as prev',
     schema          LowCardinality(String) COMMENT 'version of the wire format',
-    body            String                 COMMENT 'the signed bytes: UTF-8 JSON' CODEC(ZSTD(1)),
+    body            String                 COMMENT 'the signed bytes: UTF-8 JSON' CODEC(ZSTD(3)),
     signature       FixedString(64)        COMMENT 'Ed25519 signature of body by agent',
     cluster         LowCardinality(String) COMMENT 'cluster that the agent says it is in',
     node            LowCardinality(String) COMMENT 'node that the agent says it is on',
@@ -19,10 +19,7 @@ CREATE TABLE batches
     source_topic    LowCardinality(String) COMMENT 'where it was read: topic',
     source_partition UInt32                COMMENT 'where it was read: partition',
     source_offset   Int64                  COMMENT 'where it was read: offset' CODEC(Delta, ZSTD(1)),
-    excluded_reason LowCardinality(String) COMMENT 'kind: why it counts towards no total; empty when it counts',
-    -- Whose chain and whose incarnation it is, is asked once for each.
-    INDEX chain_index chain TYPE bloom_filter GRANULARITY 4,
-    INDEX incarnation_index incarnation TYPE bloom_filter GRANULARITY 4
+    excluded_reason LowCardinality(String) COMMENT 'why it counts towards no total; empty when it counts'
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (agent, chain, seq, sha256)
@@ -34,7 +31,7 @@ CREATE TABLE journal
 (
     entry_index UInt64                 COMMENT 'place in the journal, from 0',
     at          DateTime64(9, 'UTC')   COMMENT 'when it was written, by the ledger''s clock',
-    kind        LowCardinality(String) COMMENT 'agent | run | alert',
+    kind        LowCardinality(String) COMMENT 'what it says: agent, run, model, lineage, system, policy, threshold, import, correction, checkpoint, alert …',
     body        String                 COMMENT 'the signed bytes: UTF-8 JSON with index, prev, at, kind, author, data' CODEC(ZSTD(3)),
     sha256      FixedString(32)        COMMENT 'hash of body; the next entry names it as prev',
     signature   FixedString(64)        COMMENT 'Ed25519 signature of body by key_id',

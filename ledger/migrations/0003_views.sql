@@ -100,8 +100,7 @@ GROUP BY t.cluster, t.node, t.device
 COMMENT 'Device time and compute that belong to no known run';
 
 -- The last declaration of a run holds, with what it leaves open: argMax passes over a NULL, but not inside a tuple.
--- A run that was only measured stands here too, with empty declarations.
-CREATE VIEW runs AS
+CREATE VIEW run_declarations AS
 SELECT
     r.run_id AS run_id,
     argMax(r.model_id, r.entry_index) AS model_id,
@@ -110,11 +109,11 @@ SELECT
     argMax(tuple(r.planned_flop), r.entry_index).1 AS planned_flop,
     argMax(tuple(r.planned_end), r.entry_index).1 AS planned_end,
     argMax(tuple(r.devices), r.entry_index).1 AS declared_devices,
-    toBool(max(r.entry_index) >= 0) AS declared,
-    max(r.measured) AS measured
+    argMax(r.parent, r.entry_index) AS parent
 FROM
 (
     SELECT
+        entry_index,
         JSONExtractString(body, 'data', 'run_id') AS run_id,
         JSONExtractString(body, 'data', 'model_id') AS model_id,
         JSONExtractString(body, 'data', 'purpose') AS purpose,
@@ -122,17 +121,58 @@ FROM
         toUInt256OrNull(JSONExtractString(body, 'data', 'planned_flop')) AS planned_flop,
         parseDateTime64BestEffortOrNull(JSONExtractString(body, 'data', 'planned_end'), 9, 'UTC') AS planned_end,
         JSONExtract(body, 'data', 'devices', 'Nullable(UInt64)') AS devices,
-        toInt64(entry_index) AS entry_index,
-        false AS measured
+        JSONExtractString(body, 'data', 'parent') AS parent
     FROM journal
     WHERE kind = 'run'
-    UNION ALL
-    SELECT DISTINCT run, '', '', '', NULL, NULL, NULL, -1, true
-    FROM meters
-    WHERE run != 'unattributed'
 ) AS r
 GROUP BY r.run_id
-COMMENT 'Every run that was declared or measured';
+COMMENT 'What is declared of every run that somebody declared';
+
+-- A run that was only measured or imported stands here too, with empty declarations.
+CREATE VIEW runs AS
+SELECT
+    k.run_id AS run_id,
+    d.model_id AS model_id,
+    d.purpose AS purpose,
+    d.dtype AS dtype,
+    d.planned_flop AS planned_flop,
+    d.planned_end AS planned_end,
+    d.declared_devices AS declared_devices,
+    d.parent AS parent,
+    k.declared AS declared,
+    k.measured AS measured,
+    k.adjusted AS adjusted
+FROM
+(
+    SELECT
+        run_id, toBool(max(known = 'declared')) AS declared, toBool(max(known = 'measured')) AS measured,
+        toBool(max(known = 'adjusted')) AS adjusted
+    FROM
+    (
+        SELECT run_id, 'declared' AS known FROM run_declarations
+        UNION ALL
+        SELECT DISTINCT run, 'measured' FROM meters WHERE run != 'unattributed'
+        UNION ALL
+        SELECT DISTINCT JSONExtractString(body, 'data', 'run_id'), 'adjusted' FROM journal
+        WHERE kind IN ('import', 'correction')
+    )
+    GROUP BY run_id
+) AS k
+LEFT JOIN run_declarations AS d ON d.run_id = k.run_id
+SETTINGS join_use_nulls = 0
+COMMENT 'Every run that was declared, measured, imported or corrected';
+
+CREATE VIEW agents AS
+SELECT
+    JSONExtractString(body, 'data', 'agent') AS agent,
+    JSONExtractString(body, 'data', 'cluster') AS cluster,
+    JSONExtractString(body, 'data', 'node') AS node,
+    JSONExtractString(body, 'data', 'enrolment') AS enrolment,
+    at AS enrolled_at,
+    entry_index
+FROM journal
+WHERE kind = 'agent'
+COMMENT 'Agents'' keys, and how each came to be trusted';
 
 CREATE VIEW alerts AS
 SELECT

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ledger.assess import PERCENTS, Alert, assess
+from ledger.catalogue_file import catalogue
 from ledger.declarations import Declaration
-from ledger.standing import standing
-from ledger.thresholds import Threshold, catalogue
+from ledger.thresholds import Threshold
 from tests.ledger.chains import HOUR_NS, NOW_NS, Chain, meter, take
 from tests.ledger.engine import opened
 from wire.batch import UNATTRIBUTED
@@ -24,9 +24,17 @@ DAY_NS = 24 * HOUR_NS
 
 def line(line_id: str = "line", amount_flop: int = LINE, operator: str = ">", **changes: Any) -> Threshold:
     texts = dict.fromkeys(("jurisdiction", "instrument", "citation", "source", "unit", "counts", "notification"), "x")
-    dates: dict[str, Any] = {"in_force_from": None, "in_force_until": None}
-    values = {**texts, "status": "in force", **dates, **changes}
-    return Threshold(id=line_id, amount_flop=amount_flop, operator=operator, **values)
+    dates = dict.fromkeys(("adopted_on", "in_force_from", "in_force_until", "retrieved_on"))
+    more = {
+        "subject": "model",
+        "original": "",
+        "policy": "everything",
+        "requires_any": (),
+        "co_conditions": "",
+        "note": "",
+    }
+    values: dict[str, Any] = {**texts, **dates, **more, "status": "in force", **changes}
+    return Threshold(id=line_id, amount=amount_flop, operator=operator, **values)
 
 
 def assessed(ledger: Ledger, *lines: Threshold, now_ns: int = NOW_NS) -> list[Alert]:
@@ -121,9 +129,11 @@ def test_lines_that_are_no_law_do_not_alert(ledger: Ledger, changes: dict[str, s
 def test_a_line_out_of_force_alerts_no_more(ledger: Ledger) -> None:
     count(ledger, 2 * 10**26)
     raised = {alert.threshold for alert in assess(ledger, catalogue(), NOW_NS)}
-    assert "us-eo14110" not in raised
+    assert "us-eo14110-model" not in raised
     assert {"eu-aia-51-2", "ca-sb53", "kr-ai-basic", "ny-raise"} <= raised
-    assert "us-eo14110" in {alert.threshold for alert in assess(ledger, catalogue(), parse_ns("2024-06-01T00:00:00Z"))}
+    assert "us-eo14110-model" in {
+        alert.threshold for alert in assess(ledger, catalogue(), parse_ns("2024-06-01T00:00:00Z"))
+    }
 
 
 def test_alerts_stand_in_order_of_run_line_and_percent(ledger: Ledger) -> None:
@@ -261,19 +271,3 @@ def test_a_forecast_on_record_says_when(ledger: Ledger) -> None:
     found = ledger.query("SELECT alert_id, toUnixTimestamp64Nano(expected_at) FROM alerts WHERE kind = 'forecast'").rows
     assert raised
     assert dict(map(tuple, found)) == raised
-
-
-def test_where_runs_stand_is_told_for_every_line_and_basis(ledger: Ledger) -> None:
-    take(
-        ledger,
-        [Chain().seal(meter(LINE // 4), meter(None, 0, LINE, run="s"), meter(LINE, run="t", basis="architecture"))],
-    )
-    found = standing(ledger, [line(), line("at", operator=">=")])
-    assert [(row["run_id"], row["threshold"], row["share"], row["crossed"]) for row in found] == [
-        ("r", "line", 0.25, False),
-        ("r", "at", 0.25, False),
-        ("s", "line", None, None),
-        ("s", "at", None, None),
-        ("t", "line", 1.0, False),
-        ("t", "at", 1.0, True),
-    ]

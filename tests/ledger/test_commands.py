@@ -124,8 +124,10 @@ def test_what_is_not_given_stays_as_it_was_declared() -> None:
         "planned_flop": str(FLOP),
         "planned_end": "2026-12-24T18:30:00Z",
         "declared_devices": 8,
+        "parent": "",
         "declared": True,
         "measured": False,
+        "adjusted": False,
     }
     (last,) = rows("rows", "sql", "SELECT body FROM journal WHERE kind = 'run' ORDER BY entry_index DESC LIMIT 1")
     assert json.loads(last["body"])["author"] == "alice"
@@ -181,9 +183,11 @@ def test_a_correction_that_makes_no_sense_writes_nothing(arguments: tuple[str, .
 def test_an_assessment_that_finds_a_line_crossed_says_no() -> None:
     found = rows("standing", "assess", app=threshold_commands.app, code=1)
     (line,) = [
-        row for row in found if (row["run_id"], row["basis"], row["threshold"]) == ("llama", "hardware", "eu-aia-51-2")
+        row for row in found if (row["subject"], row["basis"], row["threshold"]) == ("llama", "hardware", "eu-aia-51-2")
     ]
-    assert (line["flop"], line["line_flop"], line["crossed"], line["share"]) == (str(FLOP), str(10**25), True, 3.8)
+    (total,) = rows("rows", "sql", "SELECT flop FROM run_accounts WHERE run_id = 'llama' AND basis = 'hardware'")
+    assert (line["flop"], line["line_flop"], line["crossed"]) == (total["flop"], str(10**25), True)
+    assert line["share"] == pytest.approx(int(total["flop"]) / 10**25)
 
 
 def test_alerts_are_listed_in_the_order_of_raising() -> None:

@@ -79,7 +79,9 @@ def test_every_device_stands_in_the_ledger_and_10_to_the_26_at_38_percent(demo: 
     assert json.loads(demo.ask("ledger", "sql", sql).stdout)["rows"] == [{"n": 16_384}]
     standing = demo.ask("thresholds", "assess")
     assert standing.returncode == 1, "a line is crossed"
-    found = {row["threshold"]: row for row in json.loads(standing.stdout)["standing"] if row["run_id"] == LLAMA}
+    rows = [row for row in json.loads(standing.stdout)["standing"] if row["subject"] == LLAMA]
+    assert {row["subject_kind"] for row in rows} == {"run", "model"}
+    found = {row["threshold"]: row for row in rows if row["subject_kind"] == "run" and row["basis"] == "hardware"}
     assert found[LINE]["crossed"] is True
     assert found["ca-sb53"]["crossed"] is False
     assert 0.38 <= found["ca-sb53"]["share"] < 0.39

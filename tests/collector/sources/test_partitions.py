@@ -3,8 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.sources.interface import Lag
-from collector.sources.partitions import Partitions
+from collector.sources.partitions import Lag, Partitions
 
 
 def handed(*offsets: int, partition: int = 0, appended_ms: int = 1000) -> Partitions:

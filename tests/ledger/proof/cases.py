@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ledger.agents import FIRST_USE, Roll, enrolled
 from ledger.proof.verify import verify
 from tests.ledger.chains import HOUR_NS, NOW_NS, Chain, evidence, meter
 from wire.batch import UNATTRIBUTED, DeviceRecord, Event
@@ -70,8 +69,7 @@ def sealed_by(chain: Chain, number: int, batches: int) -> list[Sealed]:
 def record(ledger: Ledger, sealed: list[Sealed]) -> None:
     """As the collector does it: enrolled, judged, recorded."""
     items = [evidence(item, offset=offset) for offset, item in enumerate(sealed)]
-    fresh = Roll(ledger).missing(item.batch.agent for item in items)
-    ledger.request([enrolled(agent, FIRST_USE, "collector") for agent in sorted(fresh)])
+    ledger.enrol({item.batch.agent: (item.batch.cluster, item.batch.node) for item in items}, "first use", "collector")
     reasons = ledger.collisions(items)
     ledger.record(
         [
