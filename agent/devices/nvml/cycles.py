@@ -113,7 +113,8 @@ class Calibration:
 class GpmSource:
     """One device's GPM: what `gpm` and `gpm-cycles` both read, so that either can take over from the other.
 
-    `comparison` are the percentages of tensor activity and of busy time, in this order. `suspicious` says whether the
+    `comparison` are the percentages of tensor activity and of busy time, in this order; `joint` are these and then the
+    counters in one request, where the driver answers both together. `suspicious` says whether the
     driver reports a busy GPU; it is asked only when GPM sees none. `generation` counts the restarts that were noticed.
     """
 
@@ -126,6 +127,7 @@ class GpmSource:
     comparison: Metrics
     counters: Metrics | None
     suspicious: Callable[[], bool]
+    joint: Metrics | None = None
     calibration: Calibration = field(init=False)
     generation: int = 0
 
@@ -139,12 +141,27 @@ class GpmSource:
     def read_counters(self) -> list[int]:
         """Raw counters at the newer sample: elapsed cycles, tensor cycles, and whatever else this device counts."""
         assert self.counters is not None
+        return self._whole(self._read(self.counters))
+
+    def read_both(self) -> tuple[list[int], float | None, float | None]:
+        """The raw counters, and tensor activity and busy time in percent since the sample before."""
+        if self.joint is None:
+            raw = self.read_counters()
+            tensor, busy = self.comparison.read(self.pair)
+        else:
+            tensor, busy, *values = self._read(self.joint)
+            raw = self._whole(values)
+        return raw, tensor, busy
+
+    def _read(self, metrics: Metrics) -> list[float | None]:
         try:
-            values = self.counters.read(self.pair)
+            return metrics.read(self.pair)
         except self.nvml.NVMLError as error:
             if code_of(error) != Code.INVALID_ARGUMENT:
                 raise
             raise SkipDevice(self.device, "two samples that do not compare: it was reset between them") from error
+
+    def _whole(self, values: list[float | None]) -> list[int]:
         if None in values:
             raise SkipDevice(self.device, "a cycle counter gives no number; the next reading covers this time too")
         return list(map(int, cast("list[float]", values)))
@@ -189,10 +206,9 @@ class CycleMeter(Meter):
         source.pair.advance()
         now = clock()
         span_ns = now.boot_ns - self.at.boot_ns
-        raw, before = source.read_counters(), self._raw
+        (raw, tensor, busy), before = source.read_both(), self._raw
         span = source.clock.span(now)
         if span_ns <= LONGEST_NS:
-            tensor, busy = source.comparison.read(source.pair)
             calibration.feed(raw, source.pair.taken, span, tensor)
             if calibration.refused:
                 return GpmMeter(source, now)

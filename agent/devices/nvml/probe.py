@@ -127,7 +127,8 @@ class Probe:
             Metrics(self._nvml, {name: UTILISATION[name] for name in ("tensor", BUSY_NS)}),
             counters,
             self._busy_by_the_driver,
-            self._generation,
+            None if counters is None else self._joint(counters),
+            generation=self._generation,
         )
         if counters is not None:
             self.source.calibration.feed(self.source.read_counters(), self._pair.taken, span, None)
@@ -172,6 +173,18 @@ class Probe:
             return counters
         self._no_counters = f"driver {self._driver} gives no number for SM or tensor cycles: {_NEWER}"
         return None
+
+    def _joint(self, counters: Metrics) -> Metrics | None:
+        """One request for the percentages to compare and the counters, None where the driver does not mix them."""
+        asked = {"tensor_percent": UTILISATION["tensor"], "busy_percent": UTILISATION[BUSY_NS]}
+        joint = Metrics(self._nvml, asked | {name: CYCLE_COUNTERS[name] for name in counters.names})
+        try:
+            joint.read(self._pair_taken)
+        except self._nvml.NVMLError as error:
+            if passing(error):
+                raise
+            return None
+        return joint
 
     @property
     def undecided(self) -> bool:

@@ -276,3 +276,29 @@ def test_whatever_happens_when_the_parts_are_the_devices_and_the_bounds_hold_the
     flop = expected * 4096
     assert sum(counted.get((run, "flop_low"), 0) for run in ("a", UNATTRIBUTED)) <= flop
     assert sum(counted.get((run, "flop_high"), 0) for run in ("a", UNATTRIBUTED)) >= flop
+
+
+LIVES = st.lists(
+    st.tuples(st.sampled_from([11, 12, 99]), st.integers(0, 60), st.integers(1, 60), st.integers(0, 100)), max_size=5
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(LIVES, st.lists(st.integers(2, 119), max_size=15, unique=True), st.sampled_from([H100, f"{H100} garbage=3"]))
+def test_whoever_comes_and_goes_the_parts_sum_to_the_device(
+    lives: list[tuple[int, int, int, int]], instants: list[int], spec: str
+) -> None:
+    """Processes of two runs and of none, at any time, sharing as they like: not a cycle is lost or counted twice."""
+    with node() as machine:
+        machine.gpu(0, spec, WORK)
+        for pid, from_s, length_s, sm in lives:
+            machine.process("0", pid, from_s * S, (from_s + length_s) * S, sm)
+        living = Living(machine)
+        living.tick(1, *sorted(instants), 120)
+        counted = living.totals()
+        living.outbox.close()
+    for column, pipe in (("tensor_cycles", "tensor"), ("sm_cycles", "elapsed")):
+        total = sum(value for (_, name), value in counted.items() if name == column)
+        assert abs(total - truth(WORK, pipe, 132, 1 * S, 120 * S)) <= 1
+    assert sum(value for (_, name), value in counted.items() if name == "observed_ns") == 119 * S
+    assert {run for run, _ in counted} <= {"a", "b", UNATTRIBUTED}

@@ -48,7 +48,7 @@ def stored(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, handle=None)
 
 
-@pytest.mark.parametrize("normalised", ["sum", "per-sm"])
+@pytest.mark.parametrize("normalised", ["sum", "per-sm", "sum apart=1"])
 def test_both_ways_of_counting_give_cycles_summed_over_sms(machine: Machine, normalised: str) -> None:
     backend, device, before = started(machine, BUSY, H100.replace("counters=sum", f"counters={normalised}"))
     machine.advance(S)

@@ -118,6 +118,9 @@ int nvmlGpmMetricsGet(struct metrics_get *get) {
         return code;
     if (older->device != newer->device || older->at.from_ns != newer->at.from_ns)
         return INVALID_ARGUMENT;
+    for (uint32_t i = 1; newer->device->apart && i < get->count; i++)
+        if ((get->metric[i].id < 248) != (get->metric[0].id < 248))
+            return INVALID_ARGUMENT; /* a driver that does not mix percentages and counters */
     for (uint32_t i = 0; i < get->count; i++) {
         struct metric *metric = &get->metric[i];
         metric->code = fill(older, newer, metric);

@@ -49,6 +49,7 @@ static void device_pair(struct device *d, const char *key, const char *value) {
     else if (!strcmp(key, "process_utilization")) d->process_utilization = atoi(value);
     else if (!strcmp(key, "garbage")) d->pid_list_garbage = (uint32_t)strtoul(value, NULL, 10);
     else if (!strcmp(key, "counters")) d->counters = *value == 'n' ? 0 : *value;
+    else if (!strcmp(key, "apart")) d->apart = atoi(value);
     else if (!strcmp(key, "gated")) d->gated = atoi(value);
     else if (!strcmp(key, "refresh_ns")) d->refresh_ns = strtoull(value, NULL, 10);
     else if (!strcmp(key, "clock_samples_ns")) d->clock_samples_ns = strtoull(value, NULL, 10);

@@ -31,6 +31,7 @@ struct device {
     uint64_t from_ns, to_ns, reset_ns;    /* it exists in [from, to); its counters start at reset */
     int gpm, energy, sm_clock, process_utilization;
     char counters;                        /* 's' summed over SMs, 'p' per SM, 'd' per interval, 0 none */
+    int apart;                            /* percentages and counters only in requests of their own */
     int gated;                            /* elapsed cycles stand still while no SM is active */
     uint64_t refresh_ns, clock_samples_ns, utilization_samples_ns;
     int loads;
