@@ -83,7 +83,12 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on stdout."""
-    sys.stdout.write(json.dumps(_jsonable("", value), ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(json_text(value))
+
+
+def json_text(value: Mapping[str, Any]) -> str:
+    """One JSON object, with a line's end."""
+    return json.dumps(_jsonable("", value), ensure_ascii=False, indent=2) + "\n"
 
 
 def scientific(number: int, digits: int = 2) -> str:

@@ -20,6 +20,7 @@ from ledger.model_commands import apply_file, models_app, systems_app
 from ledger.place import Server, place, server_of
 from ledger.proof import commands as proof_commands
 from ledger.readonly import check
+from ledger.report.commands import report
 from ledger.roles import statements as role_statements
 from ledger.store import Store
 from ledger.totals import (
@@ -39,6 +40,7 @@ runs_app.command("apply")(apply_file)
 app.add_typer(runs_app, name="runs")
 app.add_typer(models_app, name="models")
 app.add_typer(systems_app, name="systems")
+app.command()(report)
 app.command()(proof_commands.checkpoint)
 app.command()(proof_commands.verify)
 app.command()(proof_commands.journal)
