@@ -14,6 +14,7 @@ from agent.devices.cpu import CpuBackend
 from agent.errors import Fatal
 from agent.identity import AgentIdentity
 from agent.main import Agent
+from agent.memory import give_memory_back
 from agent.node_lock import default_path, lock_node
 from agent.outbox import Outbox
 from agent.reports.book import ReportBook
@@ -67,7 +68,7 @@ class AgentService:
             stack.callback(backend.close)
         reports = ReportBook(settings.node, time.time_ns)
         self.agent = Agent(identity, backends, attribution, reports, self.outbox, time.time_ns, facts.alive)
-        shipping = self._start_shipping()
+        shipping = self._shipping = self._start_shipping()
         receiver = Receiver(reports, settings.otlp_host, settings.otlp_port, _token(settings))
         receiver.start()
         self.otlp_port = receiver.port
@@ -96,8 +97,11 @@ class AgentService:
             started_s = time.monotonic()
             self.agent.tick()
             if started_s >= seal_at_s:
-                self.agent.seal()
+                if self.agent.seal() and self._shipping is not None:
+                    self._shipping.stored()
                 seal_at_s = started_s + settings.seal_every_s
+            if self.agent.ticks == 1:
+                give_memory_back()
             if wait(max(settings.sample_every_s - (time.monotonic() - started_s), 0.001)):
                 break
         self.agent.tick()

@@ -13,7 +13,16 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-BENCHMARKS = ("agent_cost", "nvml_tick", "peers", "simulation_speed", "demo_time")
+BENCHMARKS = (
+    "agent_cost",
+    "nvml_tick",
+    "peers",
+    "simulation_speed",
+    "demo_time",
+    "verify_speed",
+    "rebuild_speed",
+    "tampering",
+)
 RESULTS = Path(__file__).parent / "results"
 
 

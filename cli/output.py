@@ -1,4 +1,7 @@
-"""What commands print: a table for people, JSON or CSV for programs; large numbers as 3.8 × 10²⁵."""
+"""What commands print: a table for people, JSON or CSV for programs; large numbers as 3.8 × 10²⁵.
+
+The library that draws tables is loaded when one is drawn: an agent never draws one.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-
 from wire.rfc3339 import format_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rich.console import Console
+    from rich.table import Table
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _BIG = 10**6
@@ -51,6 +53,8 @@ def emit(noun: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], f
 
 def console(*, stderr: bool = False) -> Console:
     """Where tables go. Not cut to eighty columns when the output is no terminal."""
+    from rich.console import Console
+
     made = Console(stderr=stderr, highlight=False)
     if not made.is_terminal:
         made = Console(stderr=stderr, highlight=False, width=160)
@@ -64,6 +68,8 @@ def progress_bar(label: str, on: Console | None = None) -> Iterator[Callable[[fl
     if shown.quiet or not shown.is_terminal:
         yield lambda _: None
         return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn(label), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
     with Progress(*columns, console=shown, transient=True) as progress:
         task = progress.add_task(label, total=1.0)
@@ -72,6 +78,8 @@ def progress_bar(label: str, on: Console | None = None) -> Iterator[Callable[[fl
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str | None = None) -> Table:
     """A table for people: numbers to the right, unknown as a dash."""
+    from rich.table import Table
+
     made = Table(title=title, title_justify="left", header_style="bold")
     for name in columns:
         numeric = any(isinstance(row.get(name), int | float) for row in rows)

@@ -143,6 +143,23 @@ class Settings(BaseSettings):
         "default `ledger.key` in the data directory",
     )
 
+    enrolment: Literal["open", "approved"] = Field(
+        "open",
+        description="whose batches count: `open` trusts a key on first use, `approved` only keys that are listed",
+    )
+    agent_keys_file: Path | None = Field(
+        None,
+        description="keys that are approved, one a line, each with its node behind it if it is good for that one alone",
+    )
+    quarantine_max_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="the collector stops when more than this share of the last 1000 messages cannot be opened"
+    )
+    quarantine_max_consecutive: Annotated[int, Field(ge=1)] = Field(100, description="and when so many in a row cannot")
+    collector_host: str = Field("127.0.0.1", min_length=1, description="where the collector's endpoint listens")
+    collector_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        0, description="port of the collector's /healthz, /readyz and /metrics; 0 is off"
+    )
+
     assess_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(5.0, description="seconds between assessments")
 
 

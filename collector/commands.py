@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,26 +15,34 @@ from cli.output import Format, emit
 from cli.settings import load
 from cli.stopping import stop_on_signals
 from collector import topics as kafka_topics
+from collector.agent_commands import app as agents_app
 from collector.check import findings
 from collector.kafka_quarantine import KafkaQuarantine
-from collector.service import announce, collecting, quarantine_in
+from collector.replay import replay
+from collector.service import admitting, announce, collecting, quarantine_in
 from collector.sources.kafka import KafkaSource
 from collector.sources.outbox import OutboxSource
 from collector.sources.outbox_file import OutboxFile
 from ledger.place import server_of
 
 if TYPE_CHECKING:
-    from collector.quarantine import Quarantine, Quarantined
+    from collections.abc import Iterator
+
+    from cli.settings import Settings
+    from collector.quarantine import Quarantine, Quarantined, ReadableQuarantine
+    from collector.replay import Verdict
     from collector.sources.interface import Source
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 quarantine_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Messages that cannot be opened.")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(agents_app, name="agents")
 
 FormatOption = Annotated[Format, typer.Option("--format", help="table, json or csv")]
 CHECK_COLUMNS = ("what", "ok", "detail")
 TOPIC_COLUMNS = ("topic", "state", "problems")
-QUARANTINE_COLUMNS = ("reason", "topic", "partition", "offset", "bytes")
+QUARANTINE_COLUMNS = ("reason", "topic", "partition", "offset", "bytes", "replayed")
+REPLAY_COLUMNS = ("outcome", "topic", "partition", "offset", "detail")
 OUTBOX_FILE = "outbox.db"
 WRITERS_PARTITION = 0
 """Whoever owns it writes the journal of a ledger on a server."""
@@ -63,7 +71,9 @@ def run(
             source = KafkaSource(connection, settings.kafka_group, settings.kafka_instance)
             quarantine = stack.enter_context(closing(KafkaQuarantine(connection)))
         is_writer = partial(_is_writer, source)
-        work = collecting(source, settings.data_dir, announce, time.time_ns, quarantine, server_of(settings), is_writer)
+        work = collecting(
+            source, settings.data_dir, announce, time.time_ns, quarantine, server_of(settings), is_writer, settings
+        )
         collector, _ = stack.enter_context(work)
         collector.run(stop.wait, settings.assess_every_s)
 
@@ -106,13 +116,28 @@ def quarantine_main() -> None:
 def list_quarantine(form: FormatOption = Format.TABLE) -> None:
     """Each message with the reason, where it came from, and how long its body was."""
     settings = load()
+    with _quarantine(settings) as kept:
+        found = [_row(entry) for entry in kept.entries()]
+    emit("quarantine", found, QUARANTINE_COLUMNS, form)
+
+
+@quarantine_app.command("replay")
+def replay_quarantine(form: FormatOption = Format.TABLE) -> None:
+    """Try each again, by this version and the keys approved now; what is recorded keeps its first coordinates."""
+    settings = load()
+    with _quarantine(settings) as kept, admitting(settings, time.time_ns) as admit:
+        found = [_tried(entry, verdict) for entry, verdict in replay(kept, admit)]
+    emit("quarantine", found, REPLAY_COLUMNS, form)
+
+
+@contextmanager
+def _quarantine(settings: Settings) -> Iterator[ReadableQuarantine]:
     connection = kafka_connection(settings)
     if connection is None:
-        found = [_row(entry) for entry in quarantine_in(settings.data_dir).entries()]
-    else:
-        with closing(KafkaQuarantine(connection)) as kept:
-            found = [_row(entry) for entry in kept.entries()]
-    emit("quarantine", found, QUARANTINE_COLUMNS, form)
+        yield quarantine_in(settings.data_dir)
+        return
+    with closing(KafkaQuarantine(connection)) as kept:
+        yield kept
 
 
 def _is_writer(source: Source) -> bool:
@@ -131,4 +156,16 @@ def _row(entry: Quarantined) -> dict[str, object]:
         "partition": message.partition,
         "offset": message.offset,
         "bytes": entry.size_bytes,
+        "replayed": entry.replayed,
+    }
+
+
+def _tried(entry: Quarantined, verdict: Verdict) -> dict[str, object]:
+    message = entry.message
+    return {
+        "outcome": verdict.outcome,
+        "topic": message.topic,
+        "partition": message.partition,
+        "offset": message.offset,
+        "detail": verdict.detail,
     }

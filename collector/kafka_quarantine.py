@@ -28,6 +28,8 @@ REASON = "flopledger.reason"
 TOPIC = "flopledger.topic"
 PARTITION = "flopledger.partition"
 OFFSET = "flopledger.offset"
+REPLAYED = "flopledger.replayed"
+"""A record that holds nothing else than where a message was that is recorded by now."""
 BYTES = "flopledger.bytes"
 """How long the body was: one that is longer than any batch is kept only up to that length."""
 ORIGINAL = "original."
@@ -52,7 +54,27 @@ class KafkaQuarantine:
 
     def put(self, message: Message, reason: str) -> None:
         """Keep it; on return all in-sync replicas have it."""
-        body, headers = _record(message, reason)
+        self._send(*_record(message, reason))
+
+    def entries(self) -> Iterator[Quarantined]:
+        """What the topic holds now, oldest first."""
+        seen = set()
+        with self._errors():
+            replayed = {_where(record) for record in self._records() if _is_mark(record)}
+            for record in self._records():
+                if _is_mark(record):
+                    continue
+                entry = _entry(record)
+                where = (entry.message.topic, entry.message.partition, entry.message.offset)
+                if where not in seen:
+                    seen.add(where)
+                    yield replace(entry, replayed=where in replayed)
+
+    def mark_replayed(self, entry: Quarantined) -> None:
+        """Say so in a record of its own: a topic is never changed."""
+        self._send(b"", [(REPLAYED, b"true"), *_coordinates(entry.message)])
+
+    def _send(self, body: bytes, headers: list[tuple[str, bytes]]) -> None:
         try:
             with self._errors():
                 producer = self._producer = self._producer or self._connect()
@@ -62,17 +84,6 @@ class KafkaQuarantine:
         except (Retry, Fatal):
             self.close()
             raise
-
-    def entries(self) -> Iterator[Quarantined]:
-        """What the topic holds now, oldest first."""
-        seen = set()
-        with self._errors():
-            for record in self._records():
-                entry = _entry(record)
-                where = (entry.message.topic, entry.message.partition, entry.message.offset)
-                if where not in seen:
-                    seen.add(where)
-                    yield entry
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -149,9 +160,7 @@ def _record(message: Message, reason: str) -> tuple[bytes, list[tuple[str, bytes
     """What is written: small enough for the topic whatever the message is, or it would come back for ever."""
     headers = [
         (REASON, reason.encode()[:MAX_REASON_BYTES]),
-        (TOPIC, message.topic.encode()),
-        (PARTITION, str(message.partition).encode()),
-        (OFFSET, str(message.offset).encode()),
+        *_coordinates(message),
         (BYTES, str(len(message.body)).encode()),
     ]
     room = MAX_ORIGINAL_HEADERS_BYTES
@@ -161,6 +170,26 @@ def _record(message: Message, reason: str) -> tuple[bytes, list[tuple[str, bytes
             break
         headers.append((ORIGINAL + name, value))
     return message.body[:MAX_BODY_BYTES], headers
+
+
+def _coordinates(message: Message) -> list[tuple[str, bytes]]:
+    return [
+        (TOPIC, message.topic.encode()),
+        (PARTITION, str(message.partition).encode()),
+        (OFFSET, str(message.offset).encode()),
+    ]
+
+
+def _is_mark(record: Any) -> bool:
+    return any(name == REPLAYED for name, _ in record.headers)
+
+
+def _where(record: Any) -> tuple[str, int, int] | None:
+    ours = dict(record.headers)
+    try:
+        return ours[TOPIC].decode(), int(ours[PARTITION]), int(ours[OFFSET])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _entry(record: Any) -> Quarantined:

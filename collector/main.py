@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from dataclasses import replace
+import random
+import time
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from collector.enrolment import Enrolment
 from collector.errors import Retry
+from collector.health import Health
+from collector.intake import Intake, Rejected
+from collector.metrics import Metrics
+from collector.patience import BackOff, Patience
 from collector.quarantine import StormWatch
 from ledger.errors import Retry as LedgerRetry
-from ledger.evidence import Evidence
-from wire.errors import WireError
-from wire.opening import from_headers, open_batch
-from wire.plausible import implausible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from collector.quarantine import Quarantine
     from collector.sources.interface import Message, Source
     from ledger.assess import Alert
+    from ledger.evidence import Evidence
     from ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -28,6 +34,21 @@ MAX_MESSAGES = 2_048
 IDLE_S = 0.5
 """How long a round waits for a first message."""
 AUTHOR = "collector"
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one poll brought, and how far we are with it. It stays in hand until it is committed."""
+
+    messages: Sequence[Message]
+    received_at_ns: int
+    unopened: deque[Message] = field(init=False)
+    evidence: list[Evidence] = field(default_factory=list)
+    recorded: list[Evidence] | None = None
+    """The evidence as it was judged; None until it is on disk."""
+
+    def __post_init__(self) -> None:
+        self.unopened = deque(self.messages)
 
 
 class Collector:
@@ -40,46 +61,69 @@ class Collector:
         quarantine: Quarantine,
         notify: Callable[[Sequence[Alert]], None],
         now_ns: Callable[[], int],
+        *,
+        enrolment: Enrolment | None = None,
+        storm: StormWatch | None = None,
+        metrics: Metrics | None = None,
+        health: Health | None = None,
+        patience: Patience | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         self._source = source
         self._ledger = ledger
         self._quarantine = quarantine
         self._notify = notify
         self._now_ns = now_ns
-        self._storm = StormWatch()
+        self._storm = storm or StormWatch()
+        self._metrics = metrics or Metrics()
+        self.health = health or Health()
+        self._patience = patience or Patience(source, self.health)
+        self._back_off = BackOff(rng or random.Random())
+        self.intake = Intake(ledger, enrolment or Enrolment(ledger, now_ns, AUTHOR))
+        self._in_hand: _Round | None = None
+        self._owned: frozenset[int] = frozenset()
         self._changed = True
 
     def step(self, timeout_s: float) -> int:
-        """One round; returns how many messages it took. Nothing is committed before it is recorded."""
-        messages = self._source.poll(MAX_MESSAGES, timeout_s)
-        if not messages:
-            return 0
-        evidence = [item for message in messages if (item := self._open(message)) is not None]
-        if evidence:
-            self._enrol(evidence)
-            self._ledger.record(self._judge(evidence))
-            self._changed = True
-        self._source.commit(messages)
-        return len(messages)
+        """One round; returns how many messages it took. Nothing is committed before it is recorded.
+
+        A round that failed by `Retry` stays in hand, and the next step goes on with it.
+        """
+        round_ = self._in_hand = self._in_hand or self._poll(timeout_s)
+        if round_.messages:
+            self._open(round_)
+            self._record(round_)
+            self._source.commit(round_.messages)
+            self._metrics.committed(len(round_.messages), round_.recorded or ())
+        self._in_hand = None
+        self._source.resume()
+        self.health.settled()
+        return len(round_.messages)
 
     def assess(self) -> None:
         """Raise what is due, if any total may have changed since the last time; on a server that others record into,
         only the writer of the journal does, for all of them.
         """
-        if not self._ledger.is_writer():
-            return
-        self._ledger.answer_requests()
-        if self._changed or self._ledger.shared:
-            alerts = self._ledger.raise_alerts(AUTHOR)
+        ours = self._ledger.is_writer()
+        if ours:
+            self._patience.call(self._ledger.answer_requests)
+        if ours and (self._changed or self._ledger.shared):
+            alerts = self._patience.call(lambda: self._ledger.raise_alerts(AUTHOR))
             self._changed = False
+            self._metrics.assessed()
             if alerts:
                 self._notify(alerts)
+        self.health.assessed(ours=ours)
 
     def run(self, wait: Callable[[float], bool], assess_every_s: float) -> None:
-        """Work until `wait`, which pauses for so many seconds, says that it is time to stop."""
+        """Work until `wait`, which pauses for so many seconds, says that it is time to stop: after a whole round."""
+        # A round holds many objects and no cycles: looking through them again and again costs as much as opening them.
+        gc.freeze()
+        gc.set_threshold(100_000, 20, 100)
         assess_at_ns = 0
         trouble = ""
         while True:
+            self.health.beat()
             pause_s = 0.0
             try:
                 taken = self.step(timeout_s=IDLE_S)
@@ -89,42 +133,50 @@ class Collector:
                 if trouble:
                     log.warning("recording goes on")
                 trouble = ""
+                self.health.well()
+                self._back_off.reset()
             except (Retry, LedgerRetry) as error:
                 if str(error) != trouble:
                     log.warning("%s; nothing was committed, trying again every few seconds", error)
                 trouble = str(error)
-                self._source.close()
-                pause_s = 5.0
+                self.health.unwell(trouble)
+                self._metrics.retried()
+                pause_s = self._back_off.next_s()
+                self._patience.keep_place()
             if wait(pause_s):
                 return
 
-    def _open(self, message: Message) -> Evidence | None:
-        try:
-            sealed = from_headers(message.body, message.headers)
-            batch = open_batch(sealed)
-        except WireError as error:
-            log.warning("%s/%d@%d quarantined: %s", message.topic, message.partition, message.offset, error)
-            self._quarantine.put(message, str(error))
-            self._storm.saw(opened=False)
-            return None
-        self._storm.saw(opened=True)
-        return Evidence(sealed, batch, self._now_ns(), message.topic, message.partition, message.offset)
+    def close(self) -> None:
+        """Let go of what is ours; source, ledger and quarantine are not."""
+        self._patience.close()
 
-    def _judge(self, evidence: Sequence[Evidence]) -> list[Evidence]:
-        """Mark what is signed but cannot be true: it is kept, and counts towards nothing."""
-        judged = []
-        for item, collision in zip(evidence, self._ledger.collisions(evidence), strict=True):
-            reason = implausible(item.batch, item.received_at_ns) or collision
-            if reason is not None:
-                log.warning("batch %d of %s is kept but not counted: %s", item.batch.seq, item.batch.agent, reason)
-            judged.append(item if reason is None else replace(item, excluded_reason=reason))
-        return judged
+    def _poll(self, timeout_s: float) -> _Round:
+        self._source.resume()
+        messages = self._source.poll(MAX_MESSAGES, timeout_s)
+        owned = self._source.owned()
+        if owned != self._owned:
+            self._owned = owned
+            self.intake.forget()
+        # In microseconds, as it is recorded: who repeats the judgement must see the same time.
+        return _Round(messages, self._now_ns() // 1_000 * 1_000)
 
-    def _enrol(self, evidence: Sequence[Evidence]) -> None:
-        fresh = {
-            item.batch.agent: (item.batch.cluster, item.batch.node)
-            for item in evidence
-            if not self._ledger.knows_agent(item.batch.agent)
-        }
-        if fresh:
-            self._ledger.enrol(fresh, "first use", AUTHOR)
+    def _open(self, round_: _Round) -> None:
+        while round_.unopened:
+            message = round_.unopened[0]
+            try:
+                round_.evidence.append(self.intake.open(message, round_.received_at_ns))
+                self._storm.opened()
+            except Rejected as error:
+                log.warning("%s/%d@%d quarantined: %s", message.topic, message.partition, message.offset, error)
+                self._quarantine.put(message, str(error))
+                self._metrics.quarantined(error.reason_class)
+                self._storm.quarantined(error.key)
+            round_.unopened.popleft()
+
+    def _record(self, round_: _Round) -> None:
+        if not round_.evidence or round_.recorded is not None:
+            return
+        began_s = time.monotonic()
+        round_.recorded = self._patience.call(lambda: self.intake.record(round_.evidence))
+        self._metrics.inserted(time.monotonic() - began_s)
+        self._changed = True

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cli.output import scientific
-from collector.main import Collector
-from collector.quarantine import DirectoryQuarantine
-from ledger.access import Holder
+from collector.endpoint import Endpoint
+from collector.enrolment import Enrolment
+from collector.intake import Intake
+from collector.main import AUTHOR, Collector
+from collector.quarantine import DirectoryQuarantine, StormWatch
+from collector.replay import REPLAY, admit_here, admit_there, answering
+from collector.telemetry import Telemetry
+from ledger.access import Holder, Remote, connect
 from ledger.ledger import Ledger
+from ledger.place import Server, place
 from wire.rfc3339 import format_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from cli.settings import Settings
     from collector.quarantine import Quarantine
+    from collector.replay import Admit
     from collector.sources.interface import Source
     from ledger.assess import Alert
-    from ledger.place import Server
 
 log = logging.getLogger(__name__)
 
@@ -34,24 +42,70 @@ def collecting(
     quarantine: Quarantine | None = None,
     server: Server | None = None,
     is_writer: Callable[[], bool] = lambda: True,
+    settings: Settings | None = None,
 ) -> Iterator[tuple[Collector, Ledger]]:
     """Hold the ledger in `data_dir` and serve it to other commands while collecting into it; with a `server` collect
     into the one there, beside others, of whom the one that `is_writer` writes the journal.
 
-    Without a `quarantine` there is one in `data_dir`.
+    Without a `quarantine` there is one in `data_dir`. `settings` say whose keys count, where the limits are, and where
+    to listen; without them a key is trusted on first use, and nothing listens.
     """
     kept = quarantine or quarantine_in(data_dir)
-    ledger = Ledger.open(server or data_dir, now_ns, is_writer)
-    holder = None if server else Holder(ledger, data_dir)
-    try:
-        if holder is not None:
+    with ExitStack() as stack:
+        stack.callback(source.close)
+        ledger = stack.enter_context(closing(Ledger.open(server or data_dir, now_ns, is_writer)))
+        telemetry = stack.enter_context(closing(Telemetry()))
+        collector = Collector(
+            source,
+            ledger,
+            kept,
+            notify,
+            now_ns,
+            enrolment=_enrolment(ledger, now_ns, settings),
+            storm=_storm(settings),
+            metrics=telemetry.metrics,
+        )
+        stack.callback(collector.close)
+        telemetry.watch(source, collector.health)
+        if server is None:
+            holder = Holder(ledger, data_dir, {REPLAY: answering(collector.intake, now_ns)})
+            stack.callback(holder.stop)
             holder.start()
-        yield Collector(source, ledger, kept, notify, now_ns), ledger
-    finally:
-        source.close()
-        if holder is not None:
-            holder.stop()
-        ledger.close()
+        if settings is not None and settings.collector_port:
+            endpoint = Endpoint(settings.collector_host, settings.collector_port, collector.health, telemetry, ledger)
+            stack.callback(endpoint.stop)
+            endpoint.start()
+        yield collector, ledger
+
+
+@contextmanager
+def admitting(settings: Settings, now_ns: Callable[[], int]) -> Iterator[Admit]:
+    """What records messages of the quarantine: here, or in the process that holds the ledger."""
+    with ExitStack() as stack:
+        there = place(settings)
+        if not isinstance(there, Server):
+            access = stack.enter_context(connect(there, now_ns))
+            if isinstance(access, Remote):
+                yield partial(admit_there, access)
+                return
+            assert isinstance(access, Ledger)
+            ledger = access
+        else:
+            # Beside the collectors: one of those writes the journal.
+            ledger = stack.enter_context(closing(Ledger.open(there, now_ns, lambda: False)))
+        yield partial(admit_here, Intake(ledger, _enrolment(ledger, now_ns, settings)), now_ns)
+
+
+def _enrolment(ledger: Ledger, now_ns: Callable[[], int], settings: Settings | None) -> Enrolment:
+    if settings is None:
+        return Enrolment(ledger, now_ns, AUTHOR)
+    return Enrolment(ledger, now_ns, AUTHOR, settings.enrolment, settings.agent_keys_file)
+
+
+def _storm(settings: Settings | None) -> StormWatch:
+    if settings is None:
+        return StormWatch()
+    return StormWatch(settings.quarantine_max_share, settings.quarantine_max_consecutive)
 
 
 def quarantine_in(data_dir: Path) -> DirectoryQuarantine:

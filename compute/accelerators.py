@@ -13,7 +13,7 @@ from compute.precision import Dtype
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VERSION = "2026-11-23"
+VERSION = "2026-11-24"
 """Named by every batch as `rates`."""
 
 _VECTOR_COLUMNS = {Dtype.FP64: "fp64", Dtype.FP32: "fp32", Dtype.FP16: "fp16"}

@@ -87,5 +87,8 @@ def _rates(accelerator: Accelerator, dtype: Dtype) -> tuple[int, int, int]:
     tensor = accelerator.tensor
     if dtype in tensor and dtype is not Dtype.INT8:
         return (tensor[dtype],) * 3
+    if dtype is Dtype.FP32 and Dtype.TF32 in tensor:
+        # Single precision reaches the matrix pipe as TF32, or emulated in several products of BF16.
+        return tensor[Dtype.TF32], tensor[Dtype.TF32], tensor.get(Dtype.BF16, tensor[Dtype.TF32])
     floating = [rate for kind, rate in tensor.items() if kind not in {Dtype.INT8, Dtype.FP64}]
     return min(floating), tensor[accelerator.training_dtype], max(floating)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -29,6 +31,7 @@ from ledger.ledger import Ledger
 from ledger.migrate import refuse_unmigrated
 from ledger.place import Server
 from ledger.proof.checkpoint import KIND as CHECKPOINT
+from ledger.proof.rebuild import Rebuilt, rebuild
 from ledger.readonly import check
 from ledger.requests import Requests
 from ledger.store import Result, Store
@@ -61,6 +64,10 @@ class Access(Protocol):
 
     def checkpoint(self, author: str) -> int:
         """Put a checkpoint over all evidence on record; returns the journal entry's index."""
+        ...
+
+    def rebuild(self, progress: Callable[[float], object]) -> Rebuilt:
+        """Derive every other table from the evidence anew."""
         ...
 
 
@@ -125,6 +132,10 @@ class AtServer:
         """Ask for one and wait until it stands; raises `Retry` when nobody makes it."""
         return self.append([Statement(CHECKPOINT, author, {})])[0]
 
+    def rebuild(self, progress: Callable[[float], object]) -> Rebuilt:
+        """From here: it needs the right to make and drop tables, and no collector has to stop."""
+        return rebuild(self._store, time.time_ns, progress)
+
     def close(self) -> None:
         """Hang up."""
         self._store.close()
@@ -155,7 +166,7 @@ class Remote:
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
         """Ask the holder."""
-        answer = self._ask("/query", {"sql": sql, "parameters": dict(parameters or {})})
+        answer = self.ask("/query", {"sql": sql, "parameters": dict(parameters or {})})
         return Result(tuple(answer["columns"]), [_revived(row) for row in answer["rows"]])
 
     def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
@@ -166,24 +177,31 @@ class Remote:
     def append(self, statements: Sequence[Statement]) -> list[int]:
         """Have the holder write."""
         body = [{"kind": s.kind, "author": s.author, "data": dict(s.data)} for s in statements]
-        indices: list[int] = self._ask("/journal", {"statements": body})["indices"]
+        indices: list[int] = self.ask("/journal", {"statements": body})["indices"]
         return indices
 
     def checkpoint(self, author: str) -> int:
         """Have the holder number the evidence and sign."""
-        index: int = self._ask("/checkpoint", {"author": author})["index"]
+        index: int = self.ask("/checkpoint", {"author": author})["index"]
         return index
+
+    def rebuild(self, progress: Callable[[float], object]) -> Rebuilt:
+        """Have the holder do it, however long it takes."""
+        del progress
+        return Rebuilt(**json.loads(self._post("/rebuild", {}, timeout_s=None).content))
 
     def close(self) -> None:
         """Hang up."""
         self._http.close()
 
-    def _ask(self, path: str, body: Mapping[str, Any]) -> Any:
+    def ask(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Post JSON to one of the holder's paths; raises `Refused` or `Retry` when it does not answer with 200."""
         return json.loads(self._post(path, body).content)
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+    def _post(self, path: str, body: Mapping[str, Any], timeout_s: float | None = 120) -> httpx.Response:
+        headers = {"content-type": "application/json"}
         try:
-            answer = self._http.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
+            answer = self._http.post(path, content=json.dumps(body), headers=headers, timeout=timeout_s)
         except httpx.TransportError as error:
             raise Retry(f"{self._path}: {error}") from error
         if answer.status_code == httpx.codes.BAD_REQUEST:
@@ -196,7 +214,8 @@ class Remote:
 class Holder:
     """Serves the ledger of this process on its socket until stopped."""
 
-    def __init__(self, ledger: Ledger, data_dir: Path) -> None:
+    def __init__(self, ledger: Ledger, data_dir: Path, more: Mapping[str, Callable[[Any], Any]] | None = None) -> None:
+        """`more` answers other paths: from the JSON that was sent to the JSON that goes back."""
         self._ledger = ledger
         self._path = data_dir / SOCKET
         routes = [
@@ -205,6 +224,8 @@ class Holder:
             Route("/arrow", self._query_arrow, methods=["POST"]),
             Route("/journal", self._append, methods=["POST"]),
             Route("/checkpoint", self._checkpoint, methods=["POST"]),
+            Route("/rebuild", self._rebuild, methods=["POST"]),
+            *(Route(path, _answering(work), methods=["POST"]) for path, work in (more or {}).items()),
         ]
         self._server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off"))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -251,6 +272,10 @@ class Holder:
         asked = json.loads(await request.body())
         return await _answer(self._answer_checkpoint, asked)
 
+    async def _rebuild(self, request: Request) -> Response:
+        del request
+        return await _answer(lambda _: _json(asdict(self._ledger.rebuild())), None)
+
     def _answer_query(self, asked: Any) -> Response:
         result = self._ledger.query(check(asked["sql"]), asked["parameters"])
         return _json({"columns": result.columns, "rows": [_portable(row) for row in result.rows]})
@@ -268,6 +293,13 @@ class Holder:
 
     def _answer_checkpoint(self, asked: Any) -> Response:
         return _json({"index": self._ledger.checkpoint(asked["author"])})
+
+
+def _answering(work: Callable[[Any], Any]) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        return await _answer(lambda asked: _json(work(asked)), json.loads(await request.body()))
+
+    return answer
 
 
 async def _answer(work: Callable[[Any], Response], asked: Any) -> Response:

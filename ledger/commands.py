@@ -43,6 +43,7 @@ app.add_typer(systems_app, name="systems")
 app.command()(report)
 app.command()(proof_commands.checkpoint)
 app.command()(proof_commands.verify)
+app.command()(proof_commands.rebuild)
 app.command()(proof_commands.journal)
 
 MIGRATE_S = 180

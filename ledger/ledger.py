@@ -19,6 +19,7 @@ from ledger.place import KEY_FILE, Server
 from ledger.proof.checkpoint import KIND as CHECKPOINT
 from ledger.proof.checkpoint import statement
 from ledger.proof.log import Log
+from ledger.proof.rebuild import Rebuilt, rebuild
 from ledger.record import record
 from ledger.requests import Requests
 from ledger.store import Result, Store
@@ -56,7 +57,6 @@ class Ledger:
         self._log = Log(store)
         self._logging = threading.Lock()
         self._published = False
-        self._agents = {row[0] for row in store.query("SELECT agent FROM agents").rows}
         self._raised = self._read_raised()
 
     @classmethod
@@ -111,29 +111,12 @@ class Ledger:
         """For each batch, why it cannot be counted beside what is here already; None when it can."""
         return self._meter_ids.collisions(evidence)
 
-    def knows_agent(self, agent: str) -> bool:
-        """The key is enrolled."""
-        return agent in self._agents
-
-    def enrol(self, agents: Mapping[str, tuple[str, str]], how: str, author: str) -> None:
-        """Put keys on record as trusted: agent → (cluster, node). `how` is first-use or approved. Who does not write
-        the journal asks for it, and goes on.
-        """
-        fresh = {agent: place for agent, place in agents.items() if agent not in self._agents}
-        statements = [
-            Statement(
-                "agent",
-                author,
-                {"agent": agent, "cluster": cluster, "node": node, "enrolment": how},
-                request=f"{how} of {agent}",
-            )
-            for agent, (cluster, node) in fresh.items()
-        ]
+    def request(self, statements: Sequence[Statement]) -> None:
+        """Write to the journal; who does not write it asks for it, and goes on."""
         if self.is_writer():
             self._journal.append(statements)
         else:
             self._requests.put(statements)
-        self._agents.update(fresh)
 
     def append(self, statements: Sequence[Statement]) -> list[int]:
         """Write to the journal, or have its writer do it; returns the entries' indices."""
@@ -151,6 +134,11 @@ class Ledger:
     def checkpoint(self, author: str) -> int:
         """Number all evidence, and put its Merkle root and every chain's head on record; returns the entry's index."""
         return self._journal.append([self._checkpoint(author)])[0]
+
+    def rebuild(self, progress: Callable[[float], object] = lambda _: None) -> Rebuilt:
+        """Derive every other table from the evidence anew; readers see the old ones until the new ones are whole."""
+        with self._logging:
+            return rebuild(self._store, self._now_ns, progress)
 
     def _filled(self, asked: Statement) -> Statement:
         return replace(self._checkpoint(asked.author), request=asked.request, user=asked.user)

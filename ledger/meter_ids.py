@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from wire.batch import KEY_COLUMNS
+from wire.batch import KEY_COLUMNS, Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ledger.evidence import Evidence
     from ledger.store import Store
 
-Key = tuple[str, ...]
 Place = tuple[str, int]
 """A run and a meter id in it."""
 MAX_REMEMBERED = 1_000_000
@@ -40,12 +39,12 @@ class MeterIds:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, dict[Key, int]] = {}
+        self._known: dict[UUID, dict[Key, int]] = {}
         self._checks: dict[Place, int] = {}
 
     def of(self, incarnation: UUID, keys: Iterable[Key]) -> list[int]:
         """The ids of these meters, which `collisions` has seen and found nothing against."""
-        known = self._known[str(incarnation)]
+        known = self._known[incarnation]
         return [known[key] for key in keys]
 
     def collisions(self, evidence: Sequence[Evidence]) -> list[str | None]:
@@ -56,20 +55,18 @@ class MeterIds:
         fresh: list[dict[Key, tuple[int, int]]] = []
         for item in evidence:
             incarnation = item.batch.incarnation
-            columns = item.batch.readings.columns
-            keys = set(zip(*(columns[name] for name in KEY_COLUMNS), strict=True))
-            keys -= self._known.setdefault(str(incarnation), {}).keys()
-            fresh.append({key: fingerprint(incarnation, key) for key in keys})
+            known = self._known.setdefault(incarnation, {})
+            fresh.append({key: fingerprint(incarnation, key) for key in item.batch.readings.meters if key not in known})
         if any(fresh):
             self._learn({(key[0], meter_id) for prints in fresh for key, (meter_id, _) in prints.items()})
-        return [self._clash(item, prints) for item, prints in zip(evidence, fresh, strict=True)]
+        return [self._clash(item, prints) if prints else None for item, prints in zip(evidence, fresh, strict=True)]
 
     def _clash(self, item: Evidence, prints: Mapping[Key, tuple[int, int]]) -> str | None:
         for key, (meter_id, check) in prints.items():
             if self._checks.setdefault((key[0], meter_id), check) != check:
                 return f"readings: meter id {meter_id} of run {key[0]!r} stands for another meter already"
         # Only now: a key that clashes is looked at, and refused, every time that it comes.
-        self._known[str(item.batch.incarnation)].update({key: meter_id for key, (meter_id, _) in prints.items()})
+        self._known[item.batch.incarnation].update({key: meter_id for key, (meter_id, _) in prints.items()})
         return None
 
     def _learn(self, places: set[Place]) -> None:

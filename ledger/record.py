@@ -12,11 +12,12 @@ from ledger.rows import BATCHES, CURVE, DEVICES, METERS, to_table
 from wire.batch import BIG_COLUMNS, COUNTER_COLUMNS, KEY_COLUMNS, SMALL_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from ledger.evidence import Evidence
     from ledger.meter_ids import MeterIds
     from ledger.store import Store
+    from wire.batch import Readings
 
 HOUR_NS = 3_600_000_000_000
 _CURVE_COUNTERS = ("flop", "flop_low", "flop_high", "tokens")
@@ -62,37 +63,50 @@ def _derived(ids: MeterIds, evidence: Sequence[Evidence]) -> tuple[dict[str, lis
     """
     meters: dict[str, list[Any]] = {name: [] for name in METERS.names}
     curve: dict[str, list[Any]] = {name: [] for name in CURVE.names}
+    counters = [(meters[name], name) for name in COUNTER_COLUMNS]
+    keys = [meters[name] for name in KEY_COLUMNS]
     for item in evidence:
-        columns = item.batch.readings.columns
-        first_row: dict[tuple[str, ...], int] = {}
-        last_row: dict[tuple[str, ...], int] = {}
-        last_of_hour: dict[tuple[tuple[str, ...], int], int] = {}
-        at_ns = columns["at_ns"]
-        for row, key in enumerate(zip(*(columns[name] for name in KEY_COLUMNS), strict=True)):
-            first_row.setdefault(key, row)
-            last_row[key] = row
-            last_of_hour[key, at_ns[row] // HOUR_NS] = row
-        id_of = dict(zip(last_row, ids.of(item.batch.incarnation, last_row), strict=True))
-        rows = list(last_row.values())
-        count = len(rows)
-        meters["meter_id"].extend(id_of.values())
-        meters["agent"].extend([item.batch.agent] * count)
-        meters["cluster"].extend([item.batch.cluster] * count)
-        meters["node"].extend([item.batch.node] * count)
-        meters["incarnation"].extend([str(item.batch.incarnation)] * count)
-        meters["first_at_ns"].extend(at_ns[row] for row in first_row.values())
-        meters["last_at_ns"].extend(at_ns[row] for row in rows)
-        _take(meters, columns, (*KEY_COLUMNS, *COUNTER_COLUMNS), rows)
-        curve["meter_id"].extend(id_of[key] for key, _ in last_of_hour)
-        curve["hour"].extend(hour * 3_600 for _, hour in last_of_hour)
-        _take(curve, columns, ("run", "basis", *_CURVE_COUNTERS), list(last_of_hour.values()))
+        readings = item.batch.readings
+        if not readings.meters:
+            continue
+        count = len(readings.meters)
+        meter_ids = ids.of(item.batch.incarnation, readings.meters)
+        meters["meter_id"] += meter_ids
+        meters["agent"] += [item.batch.agent] * count
+        meters["cluster"] += [item.batch.cluster] * count
+        meters["node"] += [item.batch.node] * count
+        meters["incarnation"] += [str(item.batch.incarnation)] * count
+        meters["first_at_ns"] += readings.first_ns()
+        meters["last_at_ns"] += readings.last("at_ns")
+        for column, values in zip(keys, zip(*readings.meters, strict=True), strict=True):
+            column.extend(values)
+        for column, name in counters:
+            column.extend(readings.last(name))
+        _add_hours(curve, readings, meter_ids)
     return meters, curve
 
 
-def _take(into: dict[str, list[Any]], columns: Any, names: Iterable[str], rows: Sequence[int]) -> None:
-    for name in names:
-        values = columns[name]
-        into[name].extend([values[row] for row in rows])
+def _add_hours(curve: dict[str, list[Any]], readings: Readings, meter_ids: Sequence[int]) -> None:
+    hour = min(readings.first_ns()) // HOUR_NS
+    if max(readings.last("at_ns")) // HOUR_NS == hour:
+        curve["meter_id"] += meter_ids
+        curve["hour"] += [hour * 3_600] * len(meter_ids)
+        curve["run"] += [key[0] for key in readings.meters]
+        curve["basis"] += [key[3] for key in readings.meters]
+        for name in _CURVE_COUNTERS:
+            curve[name] += readings.last(name)
+        return
+    columns = readings.columns
+    at_ns = columns["at_ns"]
+    for key, meter_id, (start, end) in zip(readings.meters, meter_ids, readings.spans(), strict=True):
+        last_of_hour = {at_ns[row] // HOUR_NS: row for row in range(start, end)}
+        for hour, row in last_of_hour.items():
+            curve["meter_id"].append(meter_id)
+            curve["hour"].append(hour * 3_600)
+            curve["run"].append(key[0])
+            curve["basis"].append(key[3])
+            for name in _CURVE_COUNTERS:
+                curve[name].append(columns[name][row])
 
 
 def _device_columns(evidence: Sequence[Evidence]) -> dict[str, list[Any]]:

@@ -14,7 +14,7 @@ from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import Fatal
-from collector.sources.interface import Message
+from collector.sources.interface import Lag, Message
 from collector.sources.outbox import OutboxSource
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class FleetProcess:
         self._process.start()
         theirs.close()
         self._waiting: list[Message] = []
+        self._paused = False
         # A pipe holds little, and the fleet is to play on while nobody asks for its batches yet.
         self._arrived: Queue[Any] = Queue()
         self._reader = threading.Thread(target=self._receive, name="fleet", daemon=True)
@@ -61,12 +62,30 @@ class FleetProcess:
     def poll(self, max_messages: int, timeout_s: float) -> Sequence[Message]:
         """What is left of this instant."""
         del timeout_s
+        if self._paused:
+            return ()
         taken, self._waiting = self._waiting[:max_messages], self._waiting[max_messages:]
         return taken
 
     def commit(self, messages: Sequence[Message]) -> None:
         """Let the outboxes next door forget these."""
         self._pipe.send([(message.partition, message.offset) for message in messages])
+
+    def pause(self) -> None:
+        """Hand out nothing for now."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """End `pause`."""
+        self._paused = False
+
+    def owned(self) -> frozenset[int]:
+        """The one stream that there is."""
+        return frozenset({0})
+
+    def lag(self) -> Lag:
+        """What is left of this instant."""
+        return Lag(len(self._waiting), None)
 
     def close(self) -> None:
         """End the fleet, played out or not."""

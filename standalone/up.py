@@ -28,7 +28,10 @@ def up(settings: Settings, stop: threading.Event, ready: Callable[[AgentService]
         source = OutboxSource([outbox], stop.wait)
         failures: list[BaseException] = []
         server = server_of(settings)
-        with collecting(source, settings.data_dir, announce, time.time_ns, server=server) as (collector, _):
+        with collecting(source, settings.data_dir, announce, time.time_ns, server=server, settings=settings) as (
+            collector,
+            _,
+        ):
             agent = threading.Thread(target=_guard, args=(service, stop, failures), name="agent")
             agent.start()
             ready(service)

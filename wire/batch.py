@@ -77,7 +77,7 @@ class Readings:
     `counts[0]` values in each belong to `meters[0]`, and so on.
     """
 
-    __slots__ = ("_last", "columns", "counts", "meters")
+    __slots__ = ("_first_ns", "_last", "columns", "counts", "meters")
 
     def __init__(
         self,
@@ -85,12 +85,16 @@ class Readings:
         counts: Sequence[int],
         columns: Mapping[str, Sequence[Any]],
         last: Mapping[str, Sequence[Any]] | None = None,
+        first_ns: Sequence[int] | None = None,
     ) -> None:
-        """`last` is what the columns say in the last reading of each meter, where it is known without them."""
+        """`last` is what the columns say in the last reading of each meter, and `first_ns` when the first one was,
+        where these are known without the columns.
+        """
         self.meters = meters
         self.counts = counts
         self.columns = columns
         self._last = last
+        self._first_ns = first_ns
 
     @classmethod
     def from_rows(cls, rows: Iterable[Reading]) -> Readings:
@@ -117,6 +121,13 @@ class Readings:
             return self._last[name]
         column = self.columns[name]
         return [column[end - 1] for _, end in self.spans()]
+
+    def first_ns(self) -> Sequence[int]:
+        """When the first reading of each meter was."""
+        if self._first_ns is not None:
+            return self._first_ns
+        at_ns = self.columns["at_ns"]
+        return [at_ns[start] for start, _ in self.spans()]
 
     def __len__(self) -> int:
         return sum(self.counts)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from wire.batch import BIG_COLUMNS, COLUMNS, KEY_COLUMNS, REQUIRED_COLUMNS
-from wire.decoding import MAX_ROWS, ROWS
+from wire.decoding import MAX_ROWS
 from wire.proportion import proportion
+from wire.sheet import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-IDLE_S = 0.5
-"""How often an empty outbox is looked at again."""
+IDLE_S = 5.0
+"""How often an empty outbox is looked at again when nobody said that there is something in it."""
 FATAL_WAIT_S = 300.0
 """Until we try again what somebody has to put right first: a password, a certificate, a right."""
 FINISH_S = 5.0
@@ -32,6 +32,7 @@ class ShippingThread:
         self._transport = transport
         self._fatal_wait_s = fatal_wait_s
         self._stopping = threading.Event()
+        self._stored = threading.Event()
         self._rng = random.Random()
         self._shipper = Shipper(store, transport, monotonic=time.monotonic, wait=self._stopping.wait, rng=self._rng)
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
@@ -39,6 +40,10 @@ class ShippingThread:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    def stored(self) -> None:
+        """There is something to ship."""
+        self._stored.set()
 
     def outage_s(self) -> float:
         """For how long nothing could be shipped; 0 while all is well."""
@@ -48,6 +53,7 @@ class ShippingThread:
         """Ship what is stored now, as far as that works within a few seconds; the rest stays for the next agent."""
         ends_s = time.monotonic() + patience_s
         self._stopping.set()
+        self._stored.set()
         self._thread.join(patience_s)
         if not self._thread.is_alive():
             while time.monotonic() < ends_s and self._step():
@@ -58,8 +64,9 @@ class ShippingThread:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._stored.clear()
             if not self._step():
-                self._stopping.wait(IDLE_S)
+                self._stored.wait(IDLE_S)
 
     def _step(self) -> int:
         try:

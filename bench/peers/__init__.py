@@ -41,7 +41,7 @@ def measure() -> dict[str, Any]:
     """Make the environments, then measure one program after the other."""
     found = {}
     with tempfile.TemporaryDirectory() as directory:
-        environ = _driver(Path(directory))
+        environ = scripted_driver(Path(directory))
         for name, measures in MEASURES.items():
             python = Path(sys.executable) if name == "flopledger" else _environment(name)
             script = str(HERE / f"run_{name}.py")
@@ -59,7 +59,7 @@ def measure() -> dict[str, Any]:
     return {"gpus": GPUS, "hertz": 1, "programs": found}
 
 
-def _driver(root: Path) -> dict[str, str]:
+def scripted_driver(root: Path) -> dict[str, str]:
     """A script of eight H100s under load, and the environment in which every program finds it as its driver."""
     since = int(time.time() - 3_600) * 10**9
     lines = ["clock real"]

@@ -20,6 +20,20 @@ class Message:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far behind the log we are: messages not recorded yet, and for how long the oldest has waited, at most.
+
+    None is not known: nothing was heard of a partition yet, or the source cannot tell.
+    """
+
+    messages: int | None
+    seconds: float | None
+
+
+UNKNOWN_LAG = Lag(None, None)
+
+
 class Source(Protocol):
     """A place that keeps messages until told that they are recorded.
 
@@ -33,6 +47,22 @@ class Source(Protocol):
 
     def commit(self, messages: Sequence[Message]) -> None:
         """These, handed out by `poll` in this order, are recorded for good."""
+        ...
+
+    def pause(self) -> None:
+        """Hand out nothing for now, and stay in the group: `poll` must still be called."""
+        ...
+
+    def resume(self) -> None:
+        """End `pause`; without one it does nothing."""
+        ...
+
+    def owned(self) -> frozenset[int]:
+        """The partitions that are ours now; may be asked from any thread."""
+        ...
+
+    def lag(self) -> Lag:
+        """How far behind we were when last polled; may be asked from any thread."""
         ...
 
     def close(self) -> None:

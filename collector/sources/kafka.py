@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import Fatal, Retry
-from collector.sources.interface import Message
-from collector.sources.partitions import Lag, Partitions
+from collector.sources.interface import UNKNOWN_LAG, Message
+from collector.sources.partitions import Partitions
 from wire.kafka import KafkaSettingsError, missing_packages
 from wire.kafka_client import ClientWatch
 from wire.kafka_faults import Fault, Whose, fault_of
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from collector.errors import CollectorError
+    from collector.sources.interface import Lag
     from wire.kafka import KafkaConnection
 
 log = logging.getLogger(__name__)
@@ -103,9 +104,9 @@ class KafkaSource:
             self._consumer.pause(*self._consumer.assignment())
 
     def resume(self) -> None:
-        """End `pause`."""
-        self._paused = False
-        if self._consumer is not None:
+        """End `pause`; without one it does nothing."""
+        was_paused, self._paused = self._paused, False
+        if was_paused and self._consumer is not None:
             self._consumer.resume(*self._consumer.paused())
 
     def owned(self) -> frozenset[int]:
@@ -114,7 +115,7 @@ class KafkaSource:
 
     def lag(self) -> Lag:
         """How far behind the log we were when last polled; nothing is known while we are not in the group."""
-        return self._partitions.lag(self._now_ms()) if self._member else Lag(None, None)
+        return self._partitions.lag(self._now_ms()) if self._member else UNKNOWN_LAG
 
     def close(self) -> None:
         """Leave the group and let go; what was not committed comes again, here or elsewhere."""

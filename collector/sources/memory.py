@@ -9,7 +9,7 @@ import threading
 import zlib
 from typing import TYPE_CHECKING
 
-from collector.sources.interface import Message
+from collector.sources.interface import Lag, Message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,8 +82,10 @@ class MemoryBroker:
 
     def _poll(self, source: MemorySource, max_messages: int, timeout_s: float) -> list[Message]:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting(source), timeout_s)
+            self._changed.wait_for(lambda: not source.paused and self._waiting(source), timeout_s)
             found: list[Message] = []
+            if source.paused:
+                return found
             for partition in self._partitions:
                 if partition.owner is source:
                     found += partition.take(max_messages - len(found))
@@ -102,6 +104,14 @@ class MemoryBroker:
                 self._sources.remove(source)
                 self._share_out()
 
+    def _owned(self, source: MemorySource) -> frozenset[int]:
+        with self._changed:
+            return frozenset(partition.number for partition in self._partitions if partition.owner is source)
+
+    def _unrecorded(self, source: MemorySource) -> int:
+        with self._changed:
+            return sum(len(partition.messages) for partition in self._partitions if partition.owner is source)
+
     def _waiting(self, source: MemorySource) -> bool:
         return any(p.owner is source and p.position < p.committed + len(p.messages) for p in self._partitions)
 
@@ -119,6 +129,7 @@ class MemorySource:
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
+        self.paused = False
 
     def poll(self, max_messages: int, timeout_s: float) -> Sequence[Message]:
         """Up to `max_messages` not handed out yet, waiting at most `timeout_s` for the first."""
@@ -127,6 +138,22 @@ class MemorySource:
     def commit(self, messages: Sequence[Message]) -> None:
         """These are recorded for good, and forgotten; what is not ours any more is left alone."""
         self._broker._commit(self, messages)
+
+    def pause(self) -> None:
+        """Hand out nothing for now."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """End `pause`."""
+        self.paused = False
+
+    def owned(self) -> frozenset[int]:
+        """The partitions that are ours now."""
+        return self._broker._owned(self)
+
+    def lag(self) -> Lag:
+        """Messages that are not committed; since when is not kept."""
+        return Lag(self._broker._unrecorded(self), None)
 
     def close(self) -> None:
         """Leave the group; what was not committed comes again, to whoever is there or comes."""

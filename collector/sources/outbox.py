@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from collector.sources.interface import Message
+from collector.sources.interface import UNKNOWN_LAG, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from collector.sources.interface import Lag
     from wire.seal import Sealed
 
 TOPIC = "outbox"
@@ -35,6 +36,7 @@ class OutboxSource:
         self._wait = wait
         self._handed_out = [-1] * len(outboxes)
         self._turn = 0
+        self._paused = False
 
     def poll(self, max_messages: int, timeout_s: float) -> Sequence[Message]:
         """What waits now; when nothing does, what waits after `timeout_s`."""
@@ -52,12 +54,30 @@ class OutboxSource:
         for partition, offset in newest.items():
             self._outboxes[partition].forget(offset)
 
+    def pause(self) -> None:
+        """Hand out nothing for now."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """End `pause`."""
+        self._paused = False
+
+    def owned(self) -> frozenset[int]:
+        """All outboxes: nobody shares them."""
+        return frozenset(range(len(self._outboxes)))
+
+    def lag(self) -> Lag:
+        """Not known: the agent says how many batches wait in its outbox."""
+        return UNKNOWN_LAG
+
     def close(self) -> None:
         """What was not committed stays in its outbox."""
         self._handed_out = [-1] * len(self._outboxes)
 
     def _collect(self, max_messages: int) -> list[Message]:
         found: list[Message] = []
+        if self._paused:
+            return found
         for step in range(len(self._outboxes)):
             place = (self._turn + step) % len(self._outboxes)
             room = max_messages - len(found)

@@ -11,19 +11,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from collector.sources.interface import Lag
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """How far behind the log we are: messages not recorded yet, and for how long the oldest has waited, at most.
-
-    None is not known yet: a partition was given to us and nothing was heard of it.
-    """
-
-    messages: int | None
-    seconds: float | None
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ CREATE TABLE batches
     seq             UInt64                 COMMENT 'place in the chain, from 0',
     sha256          FixedString(32)        COMMENT 'hash of body; the next batch of the chain names it as prev',
     schema          LowCardinality(String) COMMENT 'version of the wire format',
-    body            String                 COMMENT 'the signed bytes: UTF-8 JSON' CODEC(ZSTD(3)),
+    body            String                 COMMENT 'the signed bytes: UTF-8 JSON' CODEC(ZSTD(1)),
     signature       FixedString(64)        COMMENT 'Ed25519 signature of body by agent',
     cluster         LowCardinality(String) COMMENT 'cluster that the agent says it is in',
     node            LowCardinality(String) COMMENT 'node that the agent says it is on',
@@ -19,7 +19,10 @@ CREATE TABLE batches
     source_topic    LowCardinality(String) COMMENT 'where it was read: topic',
     source_partition UInt32                COMMENT 'where it was read: partition',
     source_offset   Int64                  COMMENT 'where it was read: offset' CODEC(Delta, ZSTD(1)),
-    excluded_reason LowCardinality(String) COMMENT 'why it counts towards no total; empty when it counts'
+    excluded_reason LowCardinality(String) COMMENT 'kind: why it counts towards no total; empty when it counts',
+    -- Whose chain and whose incarnation it is, is asked once for each.
+    INDEX chain_index chain TYPE bloom_filter GRANULARITY 4,
+    INDEX incarnation_index incarnation TYPE bloom_filter GRANULARITY 4
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (agent, chain, seq, sha256)

@@ -75,9 +75,9 @@ CREATE TABLE devices
     agent          String,
     cluster        LowCardinality(String),
     node           LowCardinality(String),
-    sealed_at_ns   UInt64                 COMMENT 'when the agent said so; the latest row counts'
+    sealed_at_ns   UInt64                 COMMENT 'when the agent said so; the latest row of an agent counts'
 )
 ENGINE = ReplacingMergeTree(sealed_at_ns)
-ORDER BY device
+ORDER BY (agent, device)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
-COMMENT 'Derived: the inventory';
+COMMENT 'Derived: the inventory, as each agent states it';

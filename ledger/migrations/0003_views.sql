@@ -162,18 +162,6 @@ LEFT JOIN run_declarations AS d ON d.run_id = k.run_id
 SETTINGS join_use_nulls = 0
 COMMENT 'Every run that was declared, measured, imported or corrected';
 
-CREATE VIEW agents AS
-SELECT
-    JSONExtractString(body, 'data', 'agent') AS agent,
-    JSONExtractString(body, 'data', 'cluster') AS cluster,
-    JSONExtractString(body, 'data', 'node') AS node,
-    JSONExtractString(body, 'data', 'enrolment') AS enrolment,
-    at AS enrolled_at,
-    entry_index
-FROM journal
-WHERE kind = 'agent'
-COMMENT 'Agents'' keys, and how each came to be trusted';
-
 CREATE VIEW alerts AS
 SELECT
     JSONExtractString(body, 'data', 'alert_id') AS alert_id,

@@ -31,13 +31,8 @@ class Link:
     excluded_reason: str = ""
 
     @property
-    def counts(self) -> bool:
-        """It is in the totals."""
-        return not self.excluded_reason
-
-    @property
     def in_place(self) -> bool:
-        """It claims a place in the chain, counted or not."""
+        """It takes its place in the chain, counted or not: it was not excluded for claiming another's."""
         return not self.excluded_reason.startswith(_NOT_IN_PLACE)
 
 
@@ -105,10 +100,9 @@ class Walk:
             self.last = [link]
             self._open(link)
         elif link.seq == before.seq:
-            if link.counts and any(other.counts for other in self.last):
-                self.findings.append(
-                    _finding("fork", link.chain, link.seq, f"two batches count: {before.sha256} and {link.sha256}")
-                )
+            if link.in_place and any(other.in_place for other in self.last):
+                detail = f"two batches in one place: {before.sha256} and {link.sha256}"
+                self.findings.append(_finding("fork", link.chain, link.seq, detail))
             self.last.append(link)
         else:
             if link.seq > before.seq + 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 - typer reads it at run time
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from ledger.proof.verify import verify as verify_ledger
 
 FormatOption = Annotated[Format, typer.Option("--format", help="table, json or csv")]
 CHECKPOINT_COLUMNS = ("entry_index", "at", "size", "root", "chains", "key_id", "file")
+REBUILT_COLUMNS = ("batches", "readings", "revoked")
 JOURNAL_COLUMNS = ("entry_index", "at", "kind", "author", "state", "sha256", "data")
 
 
@@ -67,6 +69,13 @@ def verify(
             typer.echo(f"{'in order' if report.ok else 'NOT in order'}: {counts}")
     if not report.ok:
         raise typer.Exit(NO)
+
+
+def rebuild(form: FormatOption = Format.TABLE) -> None:
+    """Derive every other table from the evidence anew. Readers see the old ones until the new ones are whole."""
+    with connect(place(load()), time.time_ns) as ledger, progress_bar("rebuilding") as progress:
+        done = ledger.rebuild(progress)
+    emit("rebuilt", [asdict(done)], REBUILT_COLUMNS, form)
 
 
 def journal(

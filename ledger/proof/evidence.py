@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ledger.access import Access
+    from ledger.store import Store
 
 FIRST_ROWS = 64
 MAX_ROWS = 1_024
@@ -30,7 +31,7 @@ _AFTER = (
 )
 
 
-def pages(ledger: Access, of_agent: str | None = None, since_ns: int = 0) -> Iterator[pa.Table]:
+def pages(ledger: Access | Store, of_agent: str | None = None, since_ns: int = 0) -> Iterator[pa.Table]:
     """All rows of `batches` as they are stored, a batch that came twice as two rows; or those of one agent, or those
     that were received from `since_ns` (Unix) on. No batch is divided between two pages.
     """

@@ -28,6 +28,7 @@ Kind = Literal[
     "checkpoint of another ledger",
     "journal broken",
 ]
+MAX_PER_PLACE = 5
 COLUMNS = ("kind", "table", "agent", "chain", "seq", "detail")
 
 
@@ -48,10 +49,10 @@ class Finding:
 
 
 class Findings:
-    """Keeps the first record of each fault in each place, and counts the rest: a broken ledger is not listed whole."""
+    """Keeps the first records of each fault in each place, and counts the rest: a broken ledger is not listed whole."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[Any, ...], Finding] = {}
+        self._first: dict[tuple[Any, ...], list[Finding]] = {}
         self._more: dict[tuple[Any, ...], int] = {}
         self._records: set[tuple[Any, ...]] = set()
 
@@ -60,10 +61,11 @@ class Findings:
         for finding in found:
             self._records.add((finding.table, finding.agent, finding.chain, finding.seq))
             place = (finding.kind, finding.table, finding.agent, finding.chain)
-            if place in self._first:
-                self._more[place] = self._more.get(place, 0) + 1
+            first = self._first.setdefault(place, [])
+            if len(first) < MAX_PER_PLACE:
+                first.append(finding)
             else:
-                self._first[place] = finding
+                self._more[place] = self._more.get(place, 0) + 1
 
     def about(self, table: str, agent: str | None, chain: str | None, seq: int) -> bool:
         """Something was found about this record already."""
@@ -71,7 +73,8 @@ class Findings:
 
     def rows(self) -> list[Finding]:
         """The first of each fault, with how many of the same kind followed in the same place."""
-        return [
-            replace(first, detail=f"{first.detail}; and {more} more") if (more := self._more.get(place)) else first
-            for place, first in self._first.items()
-        ]
+        found = []
+        for place, (*others, last) in self._first.items():
+            more = self._more.get(place, 0)
+            found += [*others, replace(last, detail=f"{last.detail}; and {more} more") if more else last]
+        return found

@@ -7,7 +7,7 @@ one agent at a time, or a few, and never the whole ledger.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import ge, itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -25,12 +25,56 @@ MeterKey = tuple[str, ...]
 """Incarnation, agent, cluster, node, and the key columns of a reading."""
 Values = tuple[Any, ...]
 
+NOT_MEASURED = -1
 CURVE_COUNTERS = ("flop", "flop_low", "flop_high", "tokens")
 _IN_CURVE = itemgetter(*(COUNTER_COLUMNS.index(name) for name in CURVE_COUNTERS))
 
 _DEVICE, _BASIS = KEY_COLUMNS.index("device"), KEY_COLUMNS.index("basis")
 _OBSERVED, _GAP = COUNTER_COLUMNS.index("observed_ns"), COUNTER_COLUMNS.index("gap_ns")
 _PLACE_PARTS = 4
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Batches of one incarnation that follow one another, with the same meters, within an hour: only the last matters.
+
+    That is how almost all batches come, and a column is compared faster than a meter.
+    """
+
+    place: tuple[str, ...]
+    meters: Sequence[Values]
+    hour: int
+    firsts: Sequence[int]
+    lasts: Sequence[int]
+    counters: list[Sequence[int]]
+
+    def goes_on(self, later: _Stretch) -> bool:
+        """What comes later takes nothing back."""
+        return (
+            self.hour == later.hour
+            and self.place == later.place
+            and self.meters == later.meters
+            and all(map(ge, later.lasts, self.lasts))
+            and all(map(ge, later.firsts, self.firsts))
+            and all(all(map(ge, new, old)) for new, old in zip(later.counters, self.counters, strict=True))
+        )
+
+
+def _stretch(batch: Batch) -> _Stretch | None:
+    """A batch by itself; None for one that reaches over the end of an hour."""
+    readings = batch.readings
+    at_ns = readings.columns["at_ns"]
+    firsts = [at_ns[start] for start, _ in readings.spans()]
+    lasts = readings.last("at_ns")
+    hour = max(lasts) // HOUR_NS
+    if min(firsts) // HOUR_NS != hour:
+        return None
+    counters = [_numbers(readings.last(name)) for name in COUNTER_COLUMNS]
+    return _Stretch(_place(batch), readings.meters, hour, firsts, lasts, counters)
+
+
+def _place(batch: Batch) -> tuple[str, ...]:
+    return str(batch.incarnation), batch.agent, batch.cluster, batch.node
 
 
 @dataclass(slots=True)
@@ -47,6 +91,7 @@ class Fold:
     """By incarnation and device: the first instant (Unix ns) with hardware readings, and the time covered up to it."""
     clock_back: dict[str, dict[tuple[int, int], None]] = field(default_factory=dict)
     """By incarnation: when, and by how many ns, the node's clock was set back."""
+    _open: _Stretch | None = None
 
     @property
     def rows(self) -> int:
@@ -55,28 +100,24 @@ class Fold:
 
     def add(self, batch: Batch) -> None:
         """Take one batch that counts."""
-        columns = batch.readings.columns
-        at_ns = columns["at_ns"]
-        place = (str(batch.incarnation), batch.agent, batch.cluster, batch.node)
-        counters = list(zip(*(columns[name] for name in COUNTER_COLUMNS), strict=True))
-        spans: dict[Values, tuple[int, int]] = {}
-        last_of_hour: dict[tuple[Values, int], int] = {}
-        for row, key in enumerate(zip(*(columns[name] for name in KEY_COLUMNS), strict=True)):
-            first, _ = spans.get(key, (row, row))
-            spans[key] = (first, row)
-            last_of_hour[key, at_ns[row] // HOUR_NS] = row
-        for key, (first, last) in spans.items():
-            self._meter((*place, *key), at_ns[first], at_ns[last], counters[last])
-        for (key, hour), row in last_of_hour.items():
-            self._hour((*place, *key), hour, _IN_CURVE(counters[row]))
-        self._begin(place[0], ((key, at_ns[last], counters[last]) for key, (_, last) in spans.items()))
+        readings = batch.readings
+        if readings.meters:
+            stretch = _stretch(batch)
+            if self._open is not None and stretch is not None and self._open.goes_on(stretch):
+                self._open.lasts, self._open.counters = stretch.lasts, stretch.counters
+            else:
+                self.close()
+                self._begin(batch)
+                self._open = stretch
+                if stretch is None:
+                    self._add(batch)
         for device in batch.devices:
             said = (getattr(device, name) for name in _DEVICE_FIELDS)
             self._device(device.id, (batch.sealed_at_ns, *said, batch.agent, batch.cluster, batch.node))
         for event in batch.events:
             by_ns = event.detail.get("by_ns")
             if event.kind == "clock-back" and isinstance(by_ns, int):
-                self.clock_back.setdefault(place[0], {})[event.at_ns, by_ns] = None
+                self.clock_back.setdefault(str(batch.incarnation), {})[event.at_ns, by_ns] = None
 
     def merge(self, other: Fold) -> None:
         """Take all that another fold holds."""
@@ -93,15 +134,39 @@ class Fold:
         for incarnation, steps in other.clock_back.items():
             self.clock_back.setdefault(incarnation, {}).update(steps)
 
-    def _begin(self, incarnation: str, readings: Iterable[tuple[Values, int, Values]]) -> None:
+    def close(self) -> None:
+        """Put in what is still open: before anything is read of the fold, or merged."""
+        stretch, self._open = self._open, None
+        if stretch is not None:
+            rows = zip(stretch.meters, stretch.firsts, stretch.lasts, zip(*stretch.counters, strict=True), strict=True)
+            for key, first_ns, last_ns, values in rows:
+                meter = (*stretch.place, *key)
+                self._meter(meter, first_ns, last_ns, values)
+                self._hour(meter, stretch.hour, _IN_CURVE(values))
+
+    def _add(self, batch: Batch) -> None:
+        """A batch that reaches over the end of an hour, reading by reading."""
+        readings, place = batch.readings, _place(batch)
+        at_ns = readings.columns["at_ns"]
+        counters = list(zip(*(_numbers(readings.columns[name]) for name in COUNTER_COLUMNS), strict=True))
+        for key, (start, end) in zip(readings.meters, readings.spans(), strict=True):
+            meter = (*place, *key)
+            self._meter(meter, at_ns[start], at_ns[end - 1], counters[end - 1])
+            for row in range(start, end):
+                hour = at_ns[row] // HOUR_NS
+                if row == end - 1 or at_ns[row + 1] // HOUR_NS != hour:
+                    self._hour(meter, hour, _IN_CURVE(counters[row]))
+
+    def _begin(self, batch: Batch) -> None:
+        readings = batch.readings
         covered: dict[str, tuple[int, int]] = {}
-        for key, at_ns, counters in readings:
+        lasts = zip(*(readings.last(name) for name in ("at_ns", "observed_ns", "gap_ns")), strict=True)
+        for key, (at_ns, observed_ns, gap_ns) in zip(readings.meters, lasts, strict=True):
             if key[_BASIS] == "hardware":
                 last_ns, sum_ns = covered.get(key[_DEVICE], (0, 0))
-                time_ns = (counters[_OBSERVED] or 0) + (counters[_GAP] or 0)
-                covered[key[_DEVICE]] = (max(last_ns, at_ns), sum_ns + time_ns)
+                covered[key[_DEVICE]] = (max(last_ns, at_ns), sum_ns + (observed_ns or 0) + (gap_ns or 0))
         for device, found in covered.items():
-            place = (incarnation, device)
+            place = (str(batch.incarnation), device)
             self.begun[place] = min(found, self.begun.get(place, found))
 
     def _meter(self, key: MeterKey, first: int, last: int, counters: Values) -> None:
@@ -135,15 +200,22 @@ def covered_ns(fold: Fold) -> dict[tuple[str, str], tuple[int, int]]:
         if key[_PLACE_PARTS + _BASIS] == "hardware":
             place = (key[0], key[_PLACE_PARTS + _DEVICE])
             last_ns, sum_ns = found.get(place, (0, 0))
-            found[place] = (max(last_ns, last), sum_ns + (counters[_OBSERVED] or 0) + (counters[_GAP] or 0))
+            found[place] = (max(last_ns, last), sum_ns + max(counters[_OBSERVED], 0) + max(counters[_GAP], 0))
     return found
 
 
 def larger(one: Values, other: Values) -> Values:
-    """The maximum place by place; None is less than every number."""
-    if one == other:
-        return one
-    return tuple(b if a is None or (b is not None and b > a) else a for a, b in zip(one, other, strict=True))
+    """The maximum place by place."""
+    if all(map(ge, other, one)):
+        return other
+    return tuple(map(max, one, other))
+
+
+def _numbers(values: Sequence[int | None]) -> Sequence[int]:
+    """What was not measured is less than whatever was: it would cost too much to ask at every comparison."""
+    if None in values:
+        return [NOT_MEASURED if value is None else value for value in values]
+    return values  # type: ignore[return-value]
 
 
 def meter_columns(meters: Mapping[MeterKey, tuple[int, int, Values]]) -> dict[str, list[Any]]:
@@ -158,7 +230,7 @@ def meter_columns(meters: Mapping[MeterKey, tuple[int, int, Values]]) -> dict[st
         columns["first_at_ns"].append(first)
         columns["last_at_ns"].append(last)
         _put(columns, KEY_COLUMNS, key)
-        _put(columns, COUNTER_COLUMNS, counters)
+        _put(columns, COUNTER_COLUMNS, map(_measured, counters))
     return columns
 
 
@@ -174,7 +246,7 @@ def curve_columns(curve: Mapping[tuple[MeterKey, int], Values]) -> dict[str, lis
         columns["basis"].append(key[_BASIS])
         columns["meter_id"].append(ids[meter])
         columns["hour"].append(hour * 3_600)
-        _put(columns, CURVE_COUNTERS, counters)
+        _put(columns, CURVE_COUNTERS, map(_measured, counters))
     return columns
 
 
@@ -192,6 +264,10 @@ def device_columns(devices: Mapping[str, Iterable[Values]]) -> dict[str, list[An
 def meter_id(incarnation: str, key: Sequence[str]) -> int:
     """The id that recording gives this meter."""
     return fingerprint(UUID(incarnation), tuple(key))[0]
+
+
+def _measured(number: int) -> int | None:
+    return None if number == NOT_MEASURED else number
 
 
 def _put(columns: dict[str, list[Any]], names: Iterable[str], values: Iterable[Any]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ledger.access import Access
     from ledger.proof.checkpoint import Checkpoint
     from ledger.proof.findings import Kind
+    from ledger.store import Store
 
 PAGE_ROWS = 2_000
 COLUMNS = ("entry_index", "at", "kind", "author", "data", "signature", "sha256")
@@ -51,11 +52,12 @@ class Entry:
         return data if isinstance(data, dict) else {}
 
 
-def entries(reader: Access, start: int = 0) -> Iterator[Entry]:
+def entries(reader: Access | Store, start: int = 0) -> Iterator[Entry]:
     """All entries from number `start` on, in order, each checked by itself: hash, signature, and columns."""
     while True:
         page = reader.query_arrow(
-            "SELECT entry_index, toUnixTimestamp64Nano(at) AS at_ns, kind, body, sha256, signature, key_id "
+            "SELECT entry_index, toUnixTimestamp64Nano(at) AS at_ns, kind, body, sha256, signature, key_id, "
+            "request "
             "FROM journal WHERE entry_index >= {start:UInt64} ORDER BY entry_index, sha256 LIMIT {rows:UInt64}",
             {"start": start, "rows": PAGE_ROWS},
         )
@@ -83,7 +85,7 @@ class JournalState:
     last_checkpoint: Checkpoint | None = None
 
 
-def check_journal(reader: Access) -> JournalState:
+def check_journal(reader: Access | Store) -> JournalState:
     """Every entry, in order: each is signed, names the one before, and none is missing or doubled."""
     state = JournalState(key_id=_usual_key(reader))
     head: str | None = None
@@ -96,7 +98,7 @@ def check_journal(reader: Access) -> JournalState:
     return state
 
 
-def _usual_key(reader: Access) -> str | None:
+def _usual_key(reader: Access | Store) -> str | None:
     """The key that most entries name: a forged one does not put all others in the wrong."""
     found = reader.query_arrow("SELECT key_id FROM journal GROUP BY key_id ORDER BY count() DESC, key_id LIMIT 1")
     return next((row["key_id"].decode(errors="backslashreplace") for row in found.to_pylist()), None)
@@ -160,6 +162,7 @@ def _fault(row: dict[str, Any], said: dict[str, Any], name: str) -> tuple[str | 
         ("entry_index", row["entry_index"], said.get("index")),
         ("at", row["at_ns"], at_ns),
         ("kind", row["kind"].decode(errors="backslashreplace"), said.get("kind")),
+        ("request", row["request"].decode(errors="backslashreplace"), said.get("request", "")),
     )
     for column, stored, signed in columns:
         if stored != signed:

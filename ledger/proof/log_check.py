@@ -19,14 +19,14 @@ MAX_NAMED = 200
 _UNMATCHED_BATCHES = """
 SELECT log_index, agent, toString(chain), seq, hex(sha256) FROM evidence_log
 WHERE kind = 'batch' AND (agent, chain, seq, sha256) NOT IN (SELECT agent, chain, seq, sha256 FROM batches)
-ORDER BY log_index LIMIT {limit:UInt64}
+ORDER BY agent, chain, seq, log_index LIMIT {limit:UInt64}
 """
 _UNMATCHED_ENTRIES = """
 SELECT log_index, agent, toString(chain), seq, hex(sha256) FROM evidence_log
 WHERE kind != 'batch' AND (kind, agent, toString(chain), seq, sha256) NOT IN (
     SELECT 'journal', '', {no_chain:String}, entry_index, sha256 FROM journal
 )
-ORDER BY log_index LIMIT {limit:UInt64}
+ORDER BY seq, log_index LIMIT {limit:UInt64}
 """
 _TWICE = """
 SELECT kind, hex(sha256), max(log_index) AS again, min(log_index) FROM evidence_log

@@ -14,7 +14,7 @@ from ledger.proof.checkpoint import Head
 from ledger.proof.findings import Finding, Kind
 from ledger.proof.fold import Fold
 from wire.errors import Unauthentic, WireError
-from wire.opening import authenticate, open_batch
+from wire.opening import authenticate, decode, open_batch
 from wire.plausible import implausible
 from wire.rfc3339 import format_ns
 from wire.seal import Sealed
@@ -95,6 +95,42 @@ def scan(page: pa.Table, trust: Trust) -> Scanned:
             found.excluded[kind] = found.excluded.get(kind, 0) + 1
         else:
             found.folds.setdefault(batch.agent, Fold()).add(batch)
+    for fold in found.folds.values():
+        fold.close()
+    return found
+
+
+@dataclass(slots=True)
+class Derived:
+    """What one page amounts to, for a rebuild; with the first batch that cannot be used, if there is one."""
+
+    batches: int = 0
+    readings: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    fold: Fold = field(default_factory=Fold)
+
+
+def derive(page: pa.Table, trust: Trust) -> Derived:
+    """The counted batches of a page, whose hashes have to fit; signatures are for `scan`. What was sealed after its key
+    was revoked does not count.
+    """
+    found = Derived()
+    for row, *_ in _stored(page):
+        if row["excluded_reason"]:
+            continue
+        sealed = Sealed(row["body"], row["sha256"], text(row["agent"]), row["signature"], text(row["schema"]))
+        try:
+            if hashlib.sha256(sealed.body).digest() != sealed.sha256:
+                raise Unauthentic("does not fit the bytes", "sha256")
+            batch = decode(sealed)
+        except WireError as error:
+            found.findings.append(_finding("changed byte", row, f"batch {row['seq']} of {text(row['agent'])}: {error}"))
+            break
+        if batch.sealed_at_ns < trust.revoked_from_ns.get(batch.agent, NEVER):
+            found.batches += 1
+            found.readings += len(batch.readings)
+            found.fold.add(batch)
+    found.fold.close()
     return found
 
 

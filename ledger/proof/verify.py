@@ -18,8 +18,8 @@ from ledger.proof.findings import Finding, Findings
 from ledger.proof.fold import Fold
 from ledger.proof.journal import check_journal
 from ledger.proof.judgement import settle
-from ledger.proof.scan import Trust
-from ledger.proof.workers import scanned
+from ledger.proof.scan import Trust, scan
+from ledger.proof.workers import on_all_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,7 +103,7 @@ def _batches(
     walk, inventory = Walk(), Fold()
     waiting: dict[str, Fold] = {}
     after: str | None = None
-    for page in scanned(pages(ledger), trust, cores):
+    for page in on_all_cores(scan, pages(ledger), trust, cores):
         findings.add(page.findings)
         findings.add(found for doubt in page.doubts for found in settle(ledger, doubt))
         walk.join(page.walk)

@@ -1,30 +1,36 @@
-"""Pages of evidence to every core, and what each showed back in order; never more pages than are being looked at."""
+"""Pages of evidence to every core, and what came of each back in order; never more pages than are being looked at."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
-from ledger.proof.scan import Scanned, Trust, scan
+from ledger.proof.scan import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from concurrent.futures import Future
 
 SLICE_ROWS = 256
 INLINE_SLICES = 4
 """So little is done sooner than a process has started."""
 
+Found = TypeVar("Found")
+Work = Callable[[pa.Table, Trust], Found]
+
 _trust: Trust | None = None
 
 
-def scanned(pages: Iterable[pa.Table], trust: Trust, cores: int | None = None) -> Iterator[Scanned]:
-    """Every page's findings in the order of the pages; `cores` are those of the machine unless given."""
+def on_all_cores(
+    work: Work[Found], pages: Iterable[pa.Table], trust: Trust, cores: int | None = None
+) -> Iterator[Found]:
+    """`work` on every page, the results in the order of the pages; `cores` are those of the machine unless given."""
     slices = (part for page in pages for part in _slices(page))
     first: list[pa.Table] = []
     for part in slices:
@@ -33,15 +39,15 @@ def scanned(pages: Iterable[pa.Table], trust: Trust, cores: int | None = None) -
             break
     count = cores or len(os.sched_getaffinity(0))
     if len(first) <= INLINE_SLICES or count == 1:
-        yield from (scan(part, trust) for part in first)
-        yield from (scan(part, trust) for part in slices)
+        yield from (work(part, trust) for part in first)
+        yield from (work(part, trust) for part in slices)
         return
     # Not forked: the engine in this process has threads of its own.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, context, initializer=_begin, initargs=(trust,)) as pool:
-        waiting: deque[Future[Scanned]] = deque(pool.submit(_scan, _packed(part)) for part in first)
+        waiting: deque[Future[Found]] = deque(pool.submit(_work, work, _packed(part)) for part in first)
         for part in slices:
-            waiting.append(pool.submit(_scan, _packed(part)))
+            waiting.append(pool.submit(_work, work, _packed(part)))
             if len(waiting) > 2 * count:
                 yield waiting.popleft().result()
         while waiting:
@@ -73,6 +79,6 @@ def _begin(trust: Trust) -> None:
     _trust = trust
 
 
-def _scan(packed: bytes) -> Scanned:
+def _work(work: Work[Found], packed: bytes) -> Found:
     assert _trust is not None
-    return scan(pa.ipc.open_stream(packed).read_all(), _trust)
+    return work(pa.ipc.open_stream(packed).read_all(), _trust)

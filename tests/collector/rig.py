@@ -13,7 +13,7 @@ from wire.seal import Sealed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collector.sources.interface import Message, Source
+    from collector.sources.interface import Lag, Message, Source
     from ledger.assess import Alert
     from ledger.ledger import Ledger
     from ledger.store import Store
@@ -43,6 +43,18 @@ class WatchedSource:
             raise self.at_commit
         self._inner.commit(messages)
         self.committed += [message.body for message in messages]
+
+    def pause(self) -> None:
+        self._inner.pause()
+
+    def resume(self) -> None:
+        self._inner.resume()
+
+    def owned(self) -> frozenset[int]:
+        return self._inner.owned()
+
+    def lag(self) -> Lag:
+        return self._inner.lag()
 
     def close(self) -> None:
         self.closed += 1

@@ -18,7 +18,8 @@ from collector.kafka_quarantine import KafkaQuarantine, _record
 from collector.main import Collector
 from collector.sources.interface import Message
 from collector.sources.kafka import KafkaSource
-from tests.wire.batches import AGENT, SEALED_AT_NS, batch, reading, signed, spoilt
+from tests.ledger.chains import Chain, meter
+from tests.wire.batches import AGENT, SEALED_AT_NS, batch, spoilt
 from wire.kafka import MAX_MESSAGE_BYTES, KafkaConnection
 from wire.opening import MAX_BODY_BYTES
 from wire.seal import encode, sign
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from tests.ledger.engine import Clock
     from tests.services.kafka.fixtures import Kafka
-    from wire.seal import Sealed
 
 PATIENCE_S = 30.0
 NUMBERS = itertools.count()
@@ -43,10 +43,6 @@ def connection(kafka: Kafka) -> KafkaConnection:
     with topics.admin(made) as client:
         topics.create(client, topics.plans(topic, partitions=1))
     return made
-
-
-def honest(seq: int) -> Sealed:
-    return signed(encode(batch(reading(flop=10**25 + seq), seq=seq, prev="ab" * 32 if seq else None)))
 
 
 def produce(connection: KafkaConnection, messages: Sequence[tuple[bytes, list[tuple[str, bytes]]]]) -> None:
@@ -70,8 +66,10 @@ def test_garbage_an_unknown_schema_and_a_forged_signature_are_put_aside_and_hone
     clock.now_ns = SEALED_AT_NS
     future = spoilt(lambda body: body.update(schema="flopledger.batch/9"))
     thief = sign(encode(batch()), Ed25519PrivateKey.generate(), AGENT)
+    chain = Chain()
+    honest = [chain.seal(meter(flop)) for flop in (1, 2, 3)]
     with closing(KafkaTransport(connection)) as agent:
-        assert agent.send([honest(0), honest(1)]) == 2
+        assert agent.send(honest[:2]) == 2
         produce(
             connection,
             [
@@ -80,7 +78,7 @@ def test_garbage_an_unknown_schema_and_a_forged_signature_are_put_aside_and_hone
                 (thief.body, thief.headers()),
             ],
         )
-        assert agent.send([honest(2)]) == 1
+        assert agent.send(honest[2:]) == 1
 
     taken = 0
     with (

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,18 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import Fatal, QuarantineStorm, Retry
-from collector.main import Collector
-from collector.quarantine import MIN_SEEN, WINDOW, DirectoryQuarantine, StormWatch
+from collector.quarantine import MAX_CONSECUTIVE, MIN_SEEN, PER_KEY, WINDOW, DirectoryQuarantine, StormWatch
 from collector.sources.interface import Message
-from ledger.totals import run_totals
-from tests.ledger.chains import Chain, meter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ledger.ledger import Ledger
-    from tests.ledger.engine import Clock
 
 MESSAGE = Message(b"\x00body\xff", (("schema", b"v1"), ("twice", b"a"), ("twice", b"\xff")), "batches", 3, 41)
 
@@ -101,44 +97,23 @@ def test_a_half_written_file_is_no_entry(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(kept.entries()) == []
 
 
-class OnePoll:
-    """Hands out these messages, once."""
-
-    def __init__(self, messages: Sequence[Message]) -> None:
-        self._messages = messages
-
-    def poll(self, max_messages: int, timeout_s: float) -> Sequence[Message]:
-        messages, self._messages = self._messages, ()
-        return messages
-
-    def commit(self, messages: Sequence[Message]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def test_a_message_that_can_be_opened_later_is_recorded_from_the_quarantine(
-    ledger: Ledger, clock: Clock, tmp_path: Path
-) -> None:
-    sealed = Chain().seal(meter(5))
-    newer = Message(sealed.body, (("schema", b"flopledger.batch/2"), *sealed.headers()[1:]), "batches", 0, 7)
+def test_what_was_replayed_stays_and_says_so(tmp_path: Path) -> None:
     kept = DirectoryQuarantine(tmp_path)
-    Collector(OnePoll([newer]), ledger, kept, lambda _: None, clock).step(timeout_s=0)
+    kept.put(MESSAGE, "why")
     (entry,) = kept.entries()
-    assert entry.reason.startswith("schema: 'flopledger.batch/2' is not")
-    assert run_totals(ledger) == []
-
-    mended = Message(entry.message.body, tuple(sealed.headers()), "quarantine", 0, 0)
-    Collector(OnePoll([mended]), ledger, kept, lambda _: None, clock).step(timeout_s=0)
-    assert [total.flop for total in run_totals(ledger)] == [5]
+    kept.mark_replayed(entry)
+    assert list(kept.entries()) == [replace(entry, replayed=True)]
 
 
-def after(watch: StormWatch, seen: Sequence[bool]) -> int | None:
+def ratio() -> StormWatch:
+    return StormWatch(max_consecutive=10**9)
+
+
+def after(watch: StormWatch, seen: Sequence[bool], key: str | None = None) -> int | None:
     """After how many messages the watch stops the collector."""
     for count, opened in enumerate(seen, 1):
         try:
-            watch.saw(opened=opened)
+            watch.opened() if opened else watch.quarantined(key)
         except QuarantineStorm:
             return count
     return None
@@ -149,28 +124,40 @@ def test_a_few_bad_messages_are_no_storm_however_large_their_share() -> None:
 
 
 def test_more_than_half_of_the_recent_ones_is_a_storm() -> None:
-    assert after(StormWatch(), [False] * MIN_SEEN) == MIN_SEEN
-    assert after(StormWatch(), [True, False] * WINDOW) is None
-    assert after(StormWatch(), [True] * (MIN_SEEN // 2) + [False] * MIN_SEEN) == MIN_SEEN + 1
+    assert after(ratio(), [False] * MIN_SEEN) == MIN_SEEN
+    assert after(ratio(), [True, False] * WINDOW) is None
+    assert after(ratio(), [True] * (MIN_SEEN // 2) + [False] * MIN_SEEN) == MIN_SEEN + 1
 
 
 def test_what_was_good_long_ago_excuses_nothing() -> None:
-    watch = StormWatch()
+    watch = ratio()
     assert after(watch, [True] * 10 * WINDOW) is None
     assert after(watch, [False] * WINDOW) == WINDOW // 2 + 1
-    assert watch.quarantined == WINDOW // 2 + 1
+
+
+def test_so_many_in_a_row_are_a_storm_however_many_good_ones_came_before() -> None:
+    watch = StormWatch()
+    assert after(watch, [True] * WINDOW + [False] * (MAX_CONSECUTIVE - 1)) is None
+    assert after(watch, [True] + [False] * MAX_CONSECUTIVE) == MAX_CONSECUTIVE + 1
 
 
 def test_a_storm_says_how_bad_it_is_and_ends_with_the_code_for_no() -> None:
-    watch = StormWatch()
+    watch = ratio()
     assert after(watch, [False] * (MIN_SEEN - 1)) is None
     with pytest.raises(QuarantineStorm, match="100 of the last 100 messages cannot be opened") as caught:
-        watch.saw(opened=False)
-    assert (caught.value.exit_code, watch.quarantined) == (1, 100)
+        watch.quarantined(None)
+    assert caught.value.exit_code == 1
+
+
+def test_one_signer_with_a_backlog_is_no_storm_and_ten_are() -> None:
+    watch = StormWatch()
+    assert after(watch, [False] * 10 * WINDOW, "node-0") is None
+    assert all(after(watch, [False] * WINDOW, f"node-{n}") is None for n in range(1, MAX_CONSECUTIVE // PER_KEY - 1))
+    assert after(watch, [False] * WINDOW, "node-last") == PER_KEY
 
 
 @given(st.lists(st.booleans(), max_size=300))
 def test_it_is_a_storm_exactly_when_too_many_of_the_recent_ones_are_bad(seen: list[bool]) -> None:
     counts = range(MIN_SEEN, len(seen) + 1)
-    expected = next((n for n in counts if seen[:n].count(False) * 2 > n), None)
-    assert after(StormWatch(), seen) == expected
+    expected = next((n for n in counts if not seen[n - 1] and seen[:n].count(False) * 2 > n), None)
+    assert after(ratio(), seen) == expected

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collector.service import announce, collecting
+from collector.sources.interface import UNKNOWN_LAG, Lag
 from collector.sources.memory import MemoryBroker
 from ledger.access import SOCKET, Remote, connect
 from ledger.assess import Alert
@@ -33,6 +34,18 @@ class Watched:
 
     def commit(self, messages: Sequence[Message]) -> None:
         pass
+
+    def pause(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass
+
+    def owned(self) -> frozenset[int]:
+        return frozenset()
+
+    def lag(self) -> Lag:
+        return UNKNOWN_LAG
 
     def close(self) -> None:
         self.closed += 1

@@ -39,6 +39,12 @@ def test_the_same_cycles_are_other_flop_in_another_format(dtype: Dtype, rate: in
     assert executed(H100, Cycles(tensor=7), dtype, 0).flop.flop == 7 * rate
 
 
+def test_single_precision_reaches_the_matrix_pipe_as_tf32() -> None:
+    done = executed(H100, Cycles(tensor=100), Dtype.FP32, 0).flop
+    assert (done.low, done.flop, done.high) == (100 * 2048, 100 * 2048, 100 * 4096)
+    assert executed(V100, Cycles(tensor=100), Dtype.FP32, 0).flop.flop == 100 * 1024
+
+
 def test_a_format_that_the_pipe_does_not_have_leaves_the_bounds_wide() -> None:
     declared = executed(A100, Cycles(tensor=100), Dtype.FP8, 0)
     assert declared == executed(A100, Cycles(tensor=100), Dtype.UNDECLARED, 0)

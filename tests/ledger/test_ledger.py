@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with a batch, an enrolled agent and two declarations in it, that nobody holds."""
+    """A ledger with a batch, a declaration and alerts in it, that nobody holds."""
     directory = tmp_path_factory.mktemp("closed")
     ledger = Ledger.open(directory, Clock())
     take(ledger, [Chain().seal(meter(6 * 10**24))])
-    ledger.enrol({Chain().agent: ("c", "node-0")}, "first use", "me")
     ledger.append([Declaration("r", model_id="m").statement("me")])
     ledger.raise_alerts("me")
     ledger.close()
@@ -62,19 +61,9 @@ def part_of(directory: Path, table: str) -> Path:
 def test_all_is_there_when_it_is_opened_again(opened: Ledger) -> None:
     assert [total.flop for total in run_totals(opened)] == [6 * 10**24]
     assert declared(opened, "r") == Declaration("r", model_id="m")
-    assert opened.knows_agent(Chain().agent)
-    assert not opened.knows_agent(Chain(1).agent)
     assert opened.raise_alerts("me") == []
     (last,) = opened.query("SELECT max(entry_index) FROM journal").rows[0]
     assert opened.append([Declaration("s").statement("me")]) == [last + 1]
-
-
-def test_an_agent_is_enrolled_once(opened: Ledger) -> None:
-    chains = [Chain(0), Chain(1)]
-    opened.enrol({chain.agent: ("c", chain.node) for chain in chains}, "first use", "me")
-    opened.enrol({chain.agent: ("c", chain.node) for chain in chains}, "first use", "me")
-    rows = opened.query("SELECT agent, cluster, node, enrolment FROM agents ORDER BY entry_index").rows
-    assert [tuple(row) for row in rows] == [(chain.agent, "c", chain.node, "first use") for chain in chains]
 
 
 def test_its_key_can_be_read_by_its_owner_alone(closed: Path) -> None:

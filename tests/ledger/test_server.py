@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from contextlib import closing
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from cli.exits import Misconfigured
 from ledger.access import AtServer, connect
+from ledger.agents import FIRST_USE, enrolled
 from ledger.declarations import Declaration, declared
 from ledger.errors import Damaged, Fatal, Refused, Retry
 from ledger.journal import Journal, Statement
@@ -181,11 +183,12 @@ def test_a_collector_that_does_not_write_records_at_once_and_has_agents_enrolled
     reading, writing = collector(store, writer=False), collector(store, writer=True)
     chain = Chain(1)
     for ledger in (reading, writing, collector(store, writer=False)):
-        ledger.enrol({chain.agent: ("c", "node-1")}, "first use", "collector")
+        ledger.request([replace(enrolled(chain.agent, FIRST_USE, "collector", "c", "node-1"), request="first use")])
         take(ledger, [chain.seal(meter(6 * 10**24))])
     assert reading.query("SELECT flop FROM run_totals").rows == [(6 * 10**24,)]
     writing.answer_requests()
-    assert store.query("SELECT agent, count() FROM agents GROUP BY agent").rows == [(chain.agent, 1)]
+    assert store.query("SELECT agent FROM agents").rows == [(chain.agent,)]
+    assert reading.query("SELECT uniqExact(request) FROM journal WHERE kind = 'agent'").rows == [(1,)]
 
 
 def test_an_alert_is_raised_once_by_whoever_writes(store: Store) -> None:

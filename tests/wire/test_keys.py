@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from wire.errors import KeyFileError
 from wire.keys import load_or_create_key
-from wire.opening import public_key
 from wire.seal import key_id
+from wire.signature import public_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests.wire.batches import AGENT, Body, batch, signed, spoilt
 from wire.batch import MAX_COUNTER, MAX_FLOP
 from wire.errors import Malformed, Unauthentic, WireError
-from wire.opening import MAX_BODY_BYTES, MAX_SIZE, decode, from_headers, open_batch, public_key
+from wire.opening import MAX_BODY_BYTES, MAX_SIZE, decode, from_headers, open_batch
 from wire.seal import encode
+from wire.signature import public_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 
 from agent.errors import Fatal, Retry
 from agent.outbox import Outbox
-from agent.shipping.thread import ShippingThread
+from agent.shipping.thread import IDLE_S, ShippingThread
 from tests.wire.batches import signed
 
 if TYPE_CHECKING:
@@ -129,3 +129,16 @@ def test_what_waits_for_a_broker_that_is_away_stays_for_the_next_agent(outbox: O
     shipping.start()
     shipping.finish()
     assert outbox.stored_batches() == 1
+
+
+def test_what_was_stored_is_shipped_as_soon_as_that_is_said(outbox: Outbox) -> None:
+    broker = Broker()
+    shipping = ShippingThread(outbox, broker)
+    shipping.start()
+    time.sleep(0.05)  # it has looked once, and found nothing
+    bodies = store(outbox, 1)
+    began_s = time.monotonic()
+    shipping.stored()
+    wait_until(lambda: broker.taken == bodies)
+    assert time.monotonic() - began_s < IDLE_S / 2
+    shipping.finish()

@@ -11,8 +11,8 @@ from kafka.admin import KafkaAdminClient
 
 from agent.shipping.kafka import KafkaTransport
 from collector.errors import Fatal, Retry
+from collector.sources.interface import Lag
 from collector.sources.kafka import KafkaSource
-from collector.sources.partitions import Lag
 from tests.collector.sources.contract import PATIENCE_S, GroupContract, Member, SourceContract, bodies, take, wait_until
 from tests.services.kafka.broker import PASSWORD, USER
 from wire.kafka import KafkaConnection

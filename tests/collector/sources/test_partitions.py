@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.sources.partitions import Lag, Partitions
+from collector.sources.interface import Lag
+from collector.sources.partitions import Partitions
 
 
 def handed(*offsets: int, partition: int = 0, appended_ms: int = 1000) -> Partitions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ledger.agents import FIRST_USE, Roll, enrolled
 from ledger.proof.verify import verify
 from tests.ledger.chains import HOUR_NS, NOW_NS, Chain, evidence, meter
 from wire.batch import UNATTRIBUTED, DeviceRecord, Event
@@ -69,7 +70,8 @@ def sealed_by(chain: Chain, number: int, batches: int) -> list[Sealed]:
 def record(ledger: Ledger, sealed: list[Sealed]) -> None:
     """As the collector does it: enrolled, judged, recorded."""
     items = [evidence(item, offset=offset) for offset, item in enumerate(sealed)]
-    ledger.enrol({item.batch.agent: (item.batch.cluster, item.batch.node) for item in items}, "first use", "collector")
+    fresh = Roll(ledger).missing(item.batch.agent for item in items)
+    ledger.request([enrolled(agent, FIRST_USE, "collector") for agent in sorted(fresh)])
     reasons = ledger.collisions(items)
     ledger.record(
         [

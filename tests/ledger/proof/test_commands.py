@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from ledger import commands
 from ledger.access import Holder
+from ledger.agents import FIRST_USE, enrolled
 from ledger.errors import Refused
 from ledger.journal import Statement
 from ledger.ledger import Ledger
@@ -34,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ledger = Ledger.open(directory, Clock())
     holder = Holder(ledger, directory)
     holder.start()
-    ledger.enrol({CHAIN.agent: ("c", CHAIN.node)}, "first use", "collector")
+    ledger.append([enrolled(CHAIN.agent, FIRST_USE, "collector", "c", CHAIN.node)])
     take(ledger, [CHAIN.seal(meter(5))])
     ledger.append([Statement("note", "me", {"what": "x"})])
     yield directory
@@ -118,3 +119,9 @@ def other_checkpoint() -> dict[str, str]:
         "signature": base64.b64encode(sealed.signature).decode(),
         "entry": sealed.body.decode(),
     }
+
+
+def test_a_ledger_is_rebuilt_where_it_is_held() -> None:
+    (row,) = ask("rebuild")["rebuilt"]
+    assert row == {"batches": 1, "readings": 1, "revoked": 0}
+    assert ask("verify")["ok"]

@@ -51,11 +51,12 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBrok
     """Our own Kafka, with all its listeners, which tests may kill if they bring it back."""
     if os.environ.get(GIVEN):
         pytest.skip(f"{GIVEN} names a broker that is not ours to stop, nor to log in to")
-    with KafkaBroker(_jars(), tmp_path_factory.mktemp("kafka")) as broker:
+    with KafkaBroker(kafka_jars(), tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
 
 
-def _jars() -> Path:
+def kafka_jars() -> Path:
+    """Where the jars of this version lie."""
     version = re.search(r"<kafka\.version>(.*)</kafka\.version>", POM.read_text())
     assert version is not None
     jars = ROOT / ".cache" / f"kafka-{version.group(1)}"

@@ -1,0 +1,36 @@
+"""All metrics of the collector, each under its type, unit and meaning; `docs/collector.md` shows them as a table."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+MetricName = Literal[
+    # counter, {message}: taken from the source and done with
+    "flopledger.collector.messages",
+    # counter, {batch}: recorded as evidence, counted or not
+    "flopledger.collector.batches",
+    # counter, {reading}: readings in those batches
+    "flopledger.collector.readings",
+    # counter, {message}: put into the quarantine; by `reason`, a class of reasons
+    "flopledger.collector.quarantined",
+    # counter, {batch}: recorded as evidence and counted towards nothing; by `reason`, a kind of exclusion
+    "flopledger.collector.excluded",
+    # histogram, s: how long it took to record one round of batches
+    "flopledger.collector.insert.duration",
+    # counter, {try}: rounds that had to wait because the ledger, the brokers or the quarantine were away
+    "flopledger.collector.retries",
+    # gauge, {message}: in our partitions and not recorded yet; absent while unknown
+    "flopledger.collector.lag.messages",
+    # gauge, s: for how long the oldest of them has waited, at most; absent while unknown
+    "flopledger.collector.lag.age",
+    # gauge, s: since all that was taken was committed
+    "flopledger.collector.commit.age",
+    # gauge, {partition}: partitions that are ours
+    "flopledger.collector.partitions",
+    # counter, {assessment}: times that every run was held against every line
+    "flopledger.collector.assessments",
+    # gauge, s: since the last assessment; absent where another collector assesses
+    "flopledger.collector.assessment.age",
+    # gauge, 1: 1 when ready, as /readyz says it, without asking the ledger
+    "flopledger.collector.ready",
+]
