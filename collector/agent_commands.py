@@ -12,6 +12,7 @@ from cli.output import Format, emit
 from cli.settings import load
 from ledger.access import connect
 from ledger.agents import AGENT_COLUMNS, APPROVED, enrolled, revoked
+from ledger.place import place
 from wire.rfc3339 import parse_ns
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Agents' keys: whose batches count.")
@@ -28,7 +29,7 @@ def main() -> None:
 @app.command("list")
 def list_agents(form: FormatOption = Format.TABLE) -> None:
     """Every key on record, how it came to be trusted, and from when on it is not."""
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         found = ledger.query(f"SELECT {', '.join(AGENT_COLUMNS)} FROM agents ORDER BY cluster, node, agent").dicts()
     emit("agents", found, AGENT_COLUMNS, form)
 
@@ -41,7 +42,7 @@ def approve(
     author: AuthorOption = "command line",
 ) -> None:
     """Trust keys from now on; a revocation before ends. What lies in quarantine can be replayed then."""
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         statements = [enrolled(key, APPROVED, author, cluster, node) for key in dict.fromkeys(keys)]
         indices = ledger.append(statements)
     typer.echo(f"{len(indices)} approved in journal entry {indices[0]}" + (f" to {indices[-1]}" * (len(indices) > 1)))
@@ -59,6 +60,6 @@ def revoke(
         from_ns = parse_ns(since)
     except ValueError as error:
         raise Misconfigured(f"--from {since!r}: {error}, such as 2026-11-24T00:00:00Z") from error
-    with connect(load().data_dir, time.time_ns) as ledger:
+    with connect(place(load()), time.time_ns) as ledger:
         (index,) = ledger.append([revoked(key, from_ns, reason, author)])
     typer.echo(f"{key}: revoked from {since} on in journal entry {index}")

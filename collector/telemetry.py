@@ -28,7 +28,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        readers: list[MetricReader] = [PrometheusMetricReader(registry=self._registry)]
+        readers: list[MetricReader] = [PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)]
         if os.environ.get(PUSH_ENDPOINT):
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
 

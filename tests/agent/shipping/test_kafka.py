@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import base64
 import hashlib
 import importlib.util
 import itertools
-import json
 import os
 import random
 import threading
@@ -21,6 +19,7 @@ from agent.shipping.kafka import CHUNK_BYTES, KafkaTransport
 from agent.shipping.shipper import Shipper
 from tests.collector.sources.contract import wait_until
 from tests.services.kafka.broker import PASSWORD, USER
+from tests.services.kafka.tokens import unsigned_token
 from wire.kafka import KafkaConnection
 from wire.opening import MAX_BODY_BYTES, from_headers
 from wire.seal import Sealed
@@ -202,7 +201,7 @@ def test_ships_with_a_bearer_token_and_reads_it_anew_when_it_was_refused(
     kafka_broker: KafkaBroker, tls: KafkaConnection, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"
-    token.write_text(unsigned_token(expires_in_s=-60))
+    token.write_text(unsigned_token(AGENT, expires_in_s=-60))
     bearer = replace(
         tls,
         bootstrap=kafka_broker.sasl,
@@ -213,14 +212,8 @@ def test_ships_with_a_bearer_token_and_reads_it_anew_when_it_was_refused(
     with Closing(bearer) as transport:
         with pytest.raises(Fatal, match=f"refuses our credentials.*{token}"):
             send_until_told(transport)
-        token.write_text(unsigned_token(expires_in_s=600))
+        token.write_text(unsigned_token(AGENT, expires_in_s=600))
         assert transport.send([batch(0)]) == 1
-
-
-def unsigned_token(expires_in_s: int) -> str:
-    now = int(time.time())
-    parts = {"alg": "none"}, {"sub": AGENT, "iat": now - 600, "exp": now + expires_in_s}
-    return "".join(base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=").decode() + "." for p in parts)
 
 
 def send_until_told(transport: KafkaTransport, tries: int = 5) -> None:

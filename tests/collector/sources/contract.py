@@ -174,6 +174,49 @@ class SourceContract:
         sender.join()
         source.close()
 
+    def test_while_paused_it_hands_out_nothing_and_afterwards_all(self, rig: Rig) -> None:
+        sent = rig.send(0, 3)
+        source = rig.open()
+        source.commit(take(source, 3))
+        source.pause()
+        sent += rig.send(0, 4)
+        assert not any(source.poll(10, 0.2) for _ in range(3))
+        owned = source.owned()
+        source.resume()
+        assert bodies(take(source, 4)) == sent[3:]
+        assert source.owned() == owned, "pausing gives nothing away"
+        source.close()
+
+    def test_what_was_taken_before_a_pause_can_be_committed_in_it(self, rig: Rig) -> None:
+        rig.send(0, 3)
+        source = rig.open()
+        held = take(source, 3)
+        source.pause()
+        source.commit(held)
+        source.close()
+        later = rig.send(0, 1)
+        again = rig.open()
+        assert bodies(take(again, 1)) == later
+        again.close()
+
+    def test_to_resume_without_a_pause_changes_nothing(self, rig: Rig) -> None:
+        sent = rig.send(0, 2)
+        source = rig.open()
+        source.resume()
+        assert bodies(take(source, 2)) == sent
+        source.close()
+
+    def test_it_owns_what_it_hands_out_of_and_says_how_much_is_left(self, rig: Rig) -> None:
+        rig.send(0, 3)
+        source = rig.open()
+        held = take(source, 3)
+        assert {message.partition for message in held} <= source.owned()
+        assert source.lag().messages in {None, 3}
+        source.commit(held)
+        source.poll(1, 0.2)
+        assert source.lag().messages in {None, 0}
+        source.close()
+
     def test_close_may_be_called_twice(self, rig: Rig) -> None:
         source = rig.open()
         source.close()
@@ -236,6 +279,38 @@ class GroupContract:
         heir = rig.open()
         assert sorted(by_agent(take(heir, total)).values()) == sorted(sent.values())
         heir.close()
+
+    def test_each_partition_has_one_owner_and_all_have_one(self, rig: Rig) -> None:
+        rig.send(0, 1)
+        with Member(rig.open()) as first:
+            wait_until(lambda: bool(first.source.owned()))
+            everything = first.source.owned()
+            with Member(rig.open()) as second:
+                wait_until(lambda: bool(second.source.owned()) and not first.source.owned() & second.source.owned())
+                wait_until(lambda: first.source.owned() | second.source.owned() == everything)
+            second.source.close()
+            wait_until(lambda: first.source.owned() == everything)
+        first.source.close()
+        assert not first.source.owned()
+
+    def test_a_partition_handed_over_while_its_messages_are_recorded_comes_again_whole(self, rig: Rig) -> None:
+        sent = send_many(rig, agents=16, rounds=1, each=2)
+        slow = rig.open()
+        held = take(slow, sum(map(len, sent.values())))
+        slow.pause()
+        with Member(slow), Member(rig.open()) as heir:
+            wait_until(lambda: bool(heir.got))
+            given, kept = heir.source.owned(), slow.owned()
+        slow.commit(held)
+        theirs = {message.body for message in held if message.partition in given}
+        assert {message.body for message in heir.got} >= theirs or not kept
+        heir.source.close()
+        slow.close()
+        third = rig.open()
+        # What the slow one kept is committed; what went over was not committed by anybody.
+        again = set(bodies(take(third, len(theirs))))
+        assert theirs <= again
+        third.close()
 
     def test_a_commit_for_what_was_taken_away_does_no_harm(self, rig: Rig) -> None:
         sent = send_many(rig, agents=16, rounds=1, each=2)

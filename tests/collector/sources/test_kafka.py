@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from collector.sources.interface import Lag
 from collector.sources.kafka import KafkaSource
 from tests.collector.sources.contract import PATIENCE_S, GroupContract, Member, SourceContract, bodies, take, wait_until
 from tests.services.kafka.broker import PASSWORD, USER
+from tests.services.kafka.tokens import unsigned_token
 from wire.kafka import KafkaConnection
 from wire.seal import Sealed
 
@@ -274,3 +276,30 @@ def test_a_message_without_our_headers_or_body_is_handed_out_as_it_is(rig: Kafka
     first, second = take(rig.open(), 2)
     assert (first.body, first.headers) == (b"", ())
     assert (second.body, second.headers) == (b"not json", (("x", b"y"),))
+
+
+def test_an_expired_certificate_of_the_broker_is_fatal_and_named(kafka_broker: KafkaBroker) -> None:
+    connection = KafkaConnection(
+        kafka_broker.expired, security_protocol="SSL", ca_file=kafka_broker.ca, connect_timeout_s=2.0
+    )
+    source = KafkaSource(connection)
+    with pytest.raises(Fatal, match=r"certificate of .* has expired: renew it there"):
+        poll_until_told(source)
+    source.close()
+
+
+def test_a_bearer_token_opens_the_door(kafka_broker: KafkaBroker, rig: KafkaRig, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(unsigned_token("collector"))
+    sent = rig.send(0, 2)
+    connection = replace(
+        rig.connection,
+        bootstrap=kafka_broker.sasl,
+        security_protocol="SASL_SSL",
+        ca_file=kafka_broker.ca,
+        sasl_mechanism="OAUTHBEARER",
+        token_file=token,
+    )
+    source = KafkaSource(connection, group=rig.topic)
+    assert bodies(take(source, 2)) == sent
+    source.close()
