@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.lock
 READY := $(VENV)/.ready
 
-.PHONY: run test services setup lint bench lock clean
+.PHONY: run test chaos services setup lint bench lock clean
 
 run: setup
 	@$(BIN)/flopledger demo
@@ -16,6 +16,12 @@ run: setup
 # Where a system part is missing and cannot be had, pytest says what it skipped and the one command that adds it.
 test: setup lint services
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+# Everything that can fail does, as the seed says, and the total is the truth to the last digit.
+SECONDS ?= 180
+SEED ?= 1
+chaos: setup services
+	@$(BIN)/python -m tests.chaos.run --seconds $(SECONDS) --seed $(SEED)
 
 services:
 	@sh scripts/services.sh kafka || test -z "$$CI"

@@ -120,16 +120,17 @@ class Collector:
         # A round holds many objects and no cycles: looking through them again and again costs as much as opening them.
         gc.freeze()
         gc.set_threshold(100_000, 20, 100)
-        assess_at_ns = 0
+        # By a clock that nobody sets: after a step back of the other one, nothing would be assessed for as long.
+        assess_at_s = 0.0
         trouble = ""
         while True:
             self.health.beat()
             pause_s = 0.0
             try:
                 taken = self.step(timeout_s=IDLE_S)
-                if (taken == 0 and not self._ledger.shared) or self._now_ns() >= assess_at_ns:
+                if (taken == 0 and not self._ledger.shared) or time.monotonic() >= assess_at_s:
                     self.assess()
-                    assess_at_ns = self._now_ns() + round(assess_every_s * 1e9)
+                    assess_at_s = time.monotonic() + assess_every_s
                 if trouble:
                     log.warning("recording goes on")
                 trouble = ""

@@ -26,6 +26,7 @@ from ledger.imports.gpu_hours import gpu_hours
 from ledger.imports.prometheus import Asked, samples
 from ledger.imports.prometheus_api import Meaning, Prometheus, query_of
 from ledger.imports.slurm import Site, jobs
+from ledger.place import place
 
 if TYPE_CHECKING:
     from ledger.adjustments import Adjustment
@@ -158,7 +159,7 @@ def import_prometheus(
 
 
 def _deliver(found: list[Adjustment], author: str, form: Format, *, dry_run: bool, beside_measured: bool) -> None:
-    delivery = Delivery(load().data_dir, time.time_ns, author, beside_measured=beside_measured)
+    delivery = Delivery(place(load()), time.time_ns, author, beside_measured=beside_measured)
     raise typer.Exit(delivery.show(found, form, dry_run=dry_run))
 
 

@@ -15,9 +15,9 @@ from wire.rfc3339 import format_ns, parse_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from ledger.adjustments import Adjustment
+    from ledger.place import Place
     from ledger.reader import Reader
 
 COLUMNS = ("run_id", "purpose", "flop", "flop_low", "flop_high", "period_start", "period_end", "status", "key")
@@ -31,7 +31,7 @@ _MEASURED = (
 class Delivery:
     """Where imports go, and who says so."""
 
-    data_dir: Path
+    place: Place
     now_ns: Callable[[], int]
     author: str
     beside_measured: bool = False
@@ -42,7 +42,7 @@ class Delivery:
         """
         for item in found:
             item.statement(self.author)
-        with connect(self.data_dir, self.now_ns) as ledger:
+        with connect(self.place, self.now_ns) as ledger:
             if not self.beside_measured:
                 _refuse_measured(ledger, sorted_out(ledger, found).fresh)
             done = sorted_out(ledger, found) if dry_run else append_new(ledger, found, self.author)

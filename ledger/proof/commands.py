@@ -57,7 +57,7 @@ def verify(
 ) -> None:
     """Check all evidence, and everything derived from it. Exits 1 when something is wrong."""
     expected = None if expect is None else load_checkpoint(expect)
-    with connect(load().data_dir, time.time_ns) as ledger, progress_bar("verifying") as progress:
+    with connect(place(load()), time.time_ns) as ledger, progress_bar("verifying") as progress:
         report = verify_ledger(ledger, time.time_ns, time.sleep, expected, progress)
     found = [finding.row() for finding in report.findings]
     if form is Format.JSON:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,7 +34,6 @@ from wire.keys import load_or_create_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.services.clickhouse.service import GivenClickHouse
 
@@ -285,3 +286,12 @@ def test_a_url_that_leads_nowhere_is_refused(tmp_path: Path, url: str, why: str)
 def test_what_a_url_leaves_out_is_what_is_usual(tmp_path: Path) -> None:
     found = server("https://ledger.example", tmp_path / "ledger.key")
     assert (found.port, found.database, str(found)) == (8443, "default", "https://ledger.example:8443/default")
+
+
+def test_no_command_takes_the_data_directory_for_the_place_of_the_ledger() -> None:
+    root = Path(__file__).parents[2]
+    sources = [path for part in ("collector", "ledger") for path in (root / part).rglob("*commands.py")]
+    assert len(sources) > 3
+    assert [
+        path.name for path in sources if re.search(r"connect\((load\(\)|settings)\.data_dir", path.read_text())
+    ] == []

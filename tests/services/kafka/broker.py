@@ -16,6 +16,7 @@ from tests.services.kafka.certificates import Authority
 from tests.services.ports import HOST, free_ports
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -54,9 +55,11 @@ class KafkaBroker:
     Attributes by listener: `plaintext`, `tls` (one-sided), `mutual` (asks for a certificate), `sasl` (TLS with
     SCRAM-SHA-512 for `USER` and `PASSWORD`, or OAUTHBEARER with unsigned tokens), `expired` (TLS with a certificate
     that ran out). Each is a host:port. `ca`, `client` and `expired_client` are the certificates to go there with.
+
+    `behind` names further listeners, plain ones, each with the host:port that clients are told: that of a proxy.
     """
 
-    def __init__(self, jars: Path, directory: Path) -> None:
+    def __init__(self, jars: Path, directory: Path, behind: Mapping[str, str] | None = None) -> None:
         self._jars = jars
         self.directory = directory
         self.log = directory / "server.log"
@@ -64,7 +67,9 @@ class KafkaBroker:
         self._properties = directory / "server.properties"
         self._log_start = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
+        self._told = dict(behind or {})
+        self._protocols = LISTENERS | dict.fromkeys(self._told, "PLAINTEXT")
+        self._ports = dict(zip(self._protocols, free_ports(len(self._protocols)), strict=True))
         self.plaintext = self._address("PLAINTEXT")
         self.tls = self._address("TLS")
         self.mutual = self._address("MUTUAL")
@@ -86,6 +91,10 @@ class KafkaBroker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+
+    def listens(self, name: str) -> str:
+        """Where the listener of this name really is."""
+        return self._address(name)
 
     @property
     def running(self) -> bool:
@@ -178,7 +187,10 @@ class KafkaBroker:
             raise RuntimeError(f"Kafka's storage cannot be formatted:\n{self._log_since_start()[-4000:]}")
 
     def _settings(self) -> dict[str, str | int]:
-        everywhere = [f"{name}://{self._address(name)}" for name in LISTENERS]
+        everywhere = [f"{name}://{self._address(name)}" for name in self._protocols]
+        told = [
+            f"{name}://{self._told.get(name, self._address(name))}" for name in self._protocols if name != "CONTROLLER"
+        ]
         pem: dict[str, str | int] = {
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self._keystore),
@@ -192,8 +204,8 @@ class KafkaBroker:
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "listeners": ",".join(everywhere),
-            "advertised.listeners": ",".join(address for address in everywhere if "CONTROLLER" not in address),
-            "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in LISTENERS.items()),
+            "advertised.listeners": ",".join(told),
+            "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in self._protocols.items()),
             "log.dirs": str(self._data),
             **pem,
             "listener.name.mutual.ssl.client.auth": "required",

@@ -55,11 +55,16 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBrok
         yield broker
 
 
-def kafka_jars() -> Path:
-    """Where the jars of this version lie."""
+def jars_directory() -> Path:
+    """Where scripts/services.sh puts them."""
     version = re.search(r"<kafka\.version>(.*)</kafka\.version>", POM.read_text())
     assert version is not None
-    jars = ROOT / ".cache" / f"kafka-{version.group(1)}"
+    return ROOT / ".cache" / f"kafka-{version.group(1)}"
+
+
+def kafka_jars() -> Path:
+    """Where Kafka's own files are, fetched if they can be; skips what needs them otherwise."""
+    jars = jars_directory()
     if shutil.which("java") and not jars.is_dir() and shutil.which("mvn"):
         subprocess.run(GET_KAFKA.split(), cwd=ROOT, check=False)
     if shutil.which("java") and jars.is_dir():
