@@ -120,17 +120,19 @@ class Collector:
         # A round holds many objects and no cycles: looking through them again and again costs as much as opening them.
         gc.freeze()
         gc.set_threshold(100_000, 20, 100)
-        # By a clock that nobody sets: after a step back of the other one, nothing would be assessed for as long.
-        assess_at_s = 0.0
+        assessed_at_ns: int | None = None
         trouble = ""
         while True:
             self.health.beat()
             pause_s = 0.0
             try:
                 taken = self.step(timeout_s=IDLE_S)
-                if (taken == 0 and not self._ledger.shared) or time.monotonic() >= assess_at_s:
+                # A clock that was set back makes it due as well: else nothing would be assessed for as long.
+                since_ns = -1 if assessed_at_ns is None else self._now_ns() - assessed_at_ns
+                due = not 0 <= since_ns < assess_every_s * 1e9
+                if due or (taken == 0 and not self._ledger.shared):
                     self.assess()
-                    assess_at_s = time.monotonic() + assess_every_s
+                    assessed_at_ns = self._now_ns()
                 if trouble:
                     log.warning("recording goes on")
                 trouble = ""

@@ -295,3 +295,23 @@ def test_evidence_is_judged_in_the_order_in_which_it_came(rig: Rig, monkeypatch:
     rig.send(*(chain.seal(meter(n)) for n in range(4)))
     rig.drain()
     assert taken == [[0, 1, 2, 3]]
+
+
+def test_a_clock_that_is_set_back_holds_no_assessment_up(
+    rig: Rig, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain, assessed = Chain(), 0
+
+    def count(author: str) -> list[Alert]:
+        nonlocal assessed
+        assessed += 1
+        return []
+
+    def an_hour_back(round_: int) -> None:
+        clock.now_ns -= 3_600 * 10**9
+        rig.send(chain.seal(meter(round_)))
+
+    monkeypatch.setattr(rig.ledger, "raise_alerts", count)
+    rig.send(chain.seal(meter(0)))
+    run_for(rig, 4, an_hour_back)
+    assert assessed == 4
