@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from fractions import Fraction
 
+_MISSPELT = 0.85
+"""How alike a column's name must be to be taken for a misspelt one."""
 MAX_BYTES = 256 * 2**20
 
 
@@ -108,7 +110,7 @@ def _header(
     unknown = [name for name in names if name not in (*required, *optional)]
     missing = [name for name in required if name not in names]
     if missing:
-        near = difflib.get_close_matches(missing[0], unknown, n=1)
+        near = difflib.get_close_matches(missing[0], unknown, n=1, cutoff=_MISSPELT)
         hint = f"; is it the one called {near[0]!r}?" if near else f"; needed are: {', '.join(required)}"
         raise BadCell(number, missing[0], f"this column is missing{hint}")
     if unknown and not others:

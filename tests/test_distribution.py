@@ -54,6 +54,7 @@ def test_the_wheel_holds_every_package_with_its_data_and_nothing_of_the_tests(wh
         "compute/data/accelerators.csv",
         "ledger/migrations/0001_evidence.sql",
         "ledger/catalogue/eu.toml",
+        "ledger/report/templates/report.html",
         "agent/devices/simulated/scenarios/llama-3.1-405b.toml",
         "standalone/training_loop.py",
     } <= names

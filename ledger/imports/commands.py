@@ -91,7 +91,7 @@ def import_slurm(
     try:
         found = jobs(_read(file), site)
     except BadCell as error:
-        raise Misconfigured(f"{file}: {error}") from error
+        raise Misconfigured(f"{'standard input' if str(file) == '-' else file}: {error}") from error
     if found.going_on or found.without_gpu:
         sys.stderr.write(f"left out: {found.going_on} jobs that have not ended, {found.without_gpu} without a GPU\n")
     _deliver(list(found.imports), author, form, dry_run=dry_run, beside_measured=beside_measured)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ledger.report.gather import Report, Row
 
 _NS_PER_HOUR = 3_600 * 10**9
+_BINDING = ("in force", "adopted", "guidance")
+_BLOCK = re.compile(r"\n(?=#+ )|(?<=\|)\n(?=[^|\n])")
+"""Where a heading, or something after a table, begins: a blank line belongs there."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!])")
 
 
@@ -40,7 +43,9 @@ def html_report(report: Report) -> str:
 
 def markdown_report(report: Report) -> str:
     """The same without the charts. What people typed is escaped."""
-    return re.sub(r"\n{3,}", "\n\n", _template("report.md", html=False).render(_words(report))) + "\n"
+    text = _template("report.md", html=False).render(_words(report))
+    apart = _BLOCK.sub("\n\n", text)
+    return re.sub(r"\n{3,}", "\n\n", apart).strip() + "\n"
 
 
 def _template(name: str, *, html: bool) -> jinja2.Template:
@@ -94,6 +99,8 @@ def _answer(report: Report) -> dict[str, str]:
         says, tone = "Nothing on record says whether the line is crossed.", "near"
     else:
         says, tone = "The line is not crossed, not even by the upper bound of what is on record.", ""
+    if report.line["status"] not in _BINDING:
+        says += f" The line binds nobody: its status is {report.line['status']!r}."
     if report.unknown_models:
         says += " Compute that went into the model is missing from the record."
     return {"says": says, "tone": tone}
