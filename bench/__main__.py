@@ -22,6 +22,7 @@ BENCHMARKS = (
     "verify_speed",
     "rebuild_speed",
     "tampering",
+    "ledger_queries",
 )
 RESULTS = Path(__file__).parent / "results"
 
