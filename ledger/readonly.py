@@ -31,6 +31,7 @@ _SPEAKING_FUNCTIONS = (
     *("azure", "catboost", "cluster", "iceberg", "deltalake", "odbc", "jdbc", "sqlite", "gcs", "python"),
 )
 """Beginnings of functions that reach files or the network; the engine refuses most of them too, in its own words."""
+_QUOTED_TOKENS = frozenset({TokenType.STRING, TokenType.IDENTIFIER})
 _QUOTED = re.compile(r"([`\"])[^`\"\\]+\1")
 _PLAIN = re.compile(r"[^\"'`$\\\x00\x7f-\U0010ffff]+")
 _NAME = re.compile(r"\w+", re.ASCII)
@@ -57,6 +58,28 @@ def check(sql: str) -> str:
     for node in statement.walk():
         _check_node(node)
     return understood
+
+
+def split_format(sql: str) -> tuple[str, str | None]:
+    """A statement without the `FORMAT name` at its end, and that name; raises `Refused` as `check` does."""
+    try:
+        tokens = sqlglot.tokenize(sql, read="clickhouse")
+        if len(tokens) > 1 and tokens[0].token_type is TokenType.SHOW:
+            # What follows SHOW reaches us as one token.
+            rest, form = split_format(tokens[1].text)
+            return (sql, None) if form is None or len(tokens) > 2 else (f"SHOW {rest}", form)
+    except SqlglotError as error:
+        raise Refused(f"not a statement we can read: {str(error).splitlines()[0]}") from error
+    while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
+        tokens.pop()
+    if len(tokens) < 2:
+        return sql, None
+    word, name = tokens[-2:]
+    if _QUOTED_TOKENS & {word.token_type, name.token_type} or word.text.upper() != "FORMAT":
+        return sql, None
+    if name.text.upper() in {"ASC", "DESC"} or _NAME.fullmatch(name.text) is None:
+        return sql, None
+    return sql[: word.start], name.text
 
 
 def _check_tokens(tokens: list[Token]) -> None:

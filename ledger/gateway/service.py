@@ -1,0 +1,64 @@
+"""What the holder of an embedded ledger does for its readers: the gateway, and the rows that are computed ahead."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from ledger.errors import LedgerError
+from ledger.gateway.server import Gateway, PortTaken, read_token
+from ledger.rollups import Rollups
+from ledger.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cli.settings import Settings
+
+log = logging.getLogger(__name__)
+
+REFRESH_EVERY_S = 30.0
+SHARE = 20
+"""A refresh is followed by this many times as long without one, so it takes a twentieth of one core at most."""
+
+
+@contextmanager
+def reading_beside(directory: Path, settings: Settings) -> Iterator[None]:
+    """While the block runs, others can read the ledger in `directory`, which this process holds.
+
+    A port that is taken is said once: counting matters more than being read.
+    """
+    token = None if settings.gateway_token_file is None else read_token(settings.gateway_token_file)
+    gateway = None
+    if settings.gateway_port:
+        try:
+            gateway = Gateway(directory, settings.gateway_host, settings.gateway_port, token)
+            gateway.start()
+        except PortTaken as error:
+            log.warning("%s; until then nobody reads the ledger over HTTP, and counting goes on", error)
+    stop = threading.Event()
+    thread = threading.Thread(target=_refresh, args=(directory, stop), name="ledger-rollups", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        if gateway is not None:
+            gateway.stop()
+
+
+def _refresh(directory: Path, stop: threading.Event) -> None:
+    pause_s = REFRESH_EVERY_S
+    with closing(Store.embedded(directory)) as store:
+        while not stop.wait(pause_s):
+            began = time.monotonic()
+            try:
+                Rollups(store).refresh()
+            except LedgerError as error:
+                log.warning("the page's curves are not brought up: %s", error)
+            pause_s = max(REFRESH_EVERY_S, SHARE * (time.monotonic() - began))
