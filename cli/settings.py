@@ -160,6 +160,12 @@ class Settings(BaseSettings):
         0, description="port of the collector's /healthz, /readyz and /metrics; 0 is off"
     )
 
+    gateway_host: str = Field("127.0.0.1", description="where the holder of an embedded ledger answers SQL over HTTP")
+    gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(8124, description="port of it; 0 is off")
+    gateway_token_file: Path | None = Field(
+        None, description="file with the token that readers must bring; without one it listens on loopback alone"
+    )
+
     assess_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(5.0, description="seconds between assessments")
 
 

@@ -23,6 +23,7 @@ from collector.service import admitting, announce, collecting, quarantine_in
 from collector.sources.kafka import KafkaSource
 from collector.sources.outbox import OutboxSource
 from collector.sources.outbox_file import OutboxFile
+from ledger.gateway.service import reading_beside
 from ledger.place import server_of
 
 if TYPE_CHECKING:
@@ -71,10 +72,10 @@ def run(
             source = KafkaSource(connection, settings.kafka_group, settings.kafka_instance)
             quarantine = stack.enter_context(closing(KafkaQuarantine(connection)))
         is_writer = partial(_is_writer, source)
-        work = collecting(
-            source, settings.data_dir, announce, time.time_ns, quarantine, server_of(settings), is_writer, settings
-        )
+        server = server_of(settings)
+        work = collecting(source, settings.data_dir, announce, time.time_ns, quarantine, server, is_writer, settings)
         collector, _ = stack.enter_context(work)
+        stack.enter_context(reading_beside(None if server else settings.data_dir, settings))
         collector.run(stop.wait, settings.assess_every_s)
 
 

@@ -2,6 +2,7 @@
 
 Nothing is decided by these rows: the exact totals come from `meters`. Every value only grows with the evidence, so rows
 of an older refresh lose against newer ones whatever their order, and `derive` gives the same rows again from nothing.
+Only a rebuild may take evidence away; then all of it is computed again.
 A run is read again when its total is not what its curve ends at; first the last two days of it, and all of it when that
 does not explain the total (batches came late). Long runs are read in slices, so memory is bounded.
 """
@@ -96,6 +97,10 @@ class Standing:
     def __add__(self, other: Standing) -> Standing:
         return Standing(*(getattr(self, name) + getattr(other, name) for name in _FIELDS))
 
+    def above(self, other: Standing) -> bool:
+        """In any of its numbers."""
+        return any(getattr(self, name) > getattr(other, name) for name in _FIELDS)
+
 
 ZERO = Standing(0, 0, 0, 0)
 
@@ -109,16 +114,22 @@ class Rollups:
     def refresh(self) -> list[str]:
         """Bring up what has moved since the last refresh; returns the runs that had."""
         ends = {(row[0], row[1]): (Standing(*row[2:6]), row[6]) for row in self.store.query(_ENDS).rows}
+        totals = {(row[0], row[1]): Standing(*row[2:]) for row in self.store.query(_TOTALS).rows}
+        if any(end.above(totals.get(place, ZERO)) for place, (end, _) in ends.items()):
+            # A rebuild took rows out: nothing that was computed from them may stay.
+            for table in ("run_curve", "run_devices"):
+                self.store.command(f"TRUNCATE TABLE {table}")
+            ends = {}
         moved: dict[str, None] = {}
-        for run, adds_with, *standing in self.store.query(_TOTALS).rows:
-            total = Standing(*standing)
+        for (run, adds_with), total in totals.items():
             end, hour = ends.get((run, adds_with), (None, 0))
             if total == end:
                 continue
             points = derive(self.store, run, adds_with, max(hour - TAIL_S, 0))
             if hour and (not points or points[-1][1] != total):
                 points = derive(self.store, run, adds_with)
-            self._insert(run, adds_with, points)
+            if points:
+                self._insert(run, adds_with, points)
             moved[run] = None
         for run in moved:
             self.store.insert("run_devices", self.store.query_arrow(_DEVICES, {"run": run}))

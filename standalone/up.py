@@ -11,6 +11,7 @@ from agent.assembly import OUTBOX_FILE, AgentService
 from collector.service import announce, collecting
 from collector.sources.outbox import OutboxSource
 from collector.sources.outbox_file import OutboxFile
+from ledger.gateway.service import reading_beside
 from ledger.place import server_of
 
 if TYPE_CHECKING:
@@ -28,10 +29,8 @@ def up(settings: Settings, stop: threading.Event, ready: Callable[[AgentService]
         source = OutboxSource([outbox], stop.wait)
         failures: list[BaseException] = []
         server = server_of(settings)
-        with collecting(source, settings.data_dir, announce, time.time_ns, server=server, settings=settings) as (
-            collector,
-            _,
-        ):
+        held = collecting(source, settings.data_dir, announce, time.time_ns, server=server, settings=settings)
+        with held as (collector, _), reading_beside(None if server else settings.data_dir, settings):
             agent = threading.Thread(target=_guard, args=(service, stop, failures), name="agent")
             agent.start()
             ready(service)

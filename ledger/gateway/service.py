@@ -27,11 +27,16 @@ SHARE = 20
 
 
 @contextmanager
-def reading_beside(directory: Path, settings: Settings) -> Iterator[None]:
-    """While the block runs, others can read the ledger in `directory`, which this process holds.
+def reading_beside(data_dir: Path | None, settings: Settings) -> Iterator[None]:
+    """While the block runs, others can read the ledger in `data_dir`, which this process holds; with None it is on a
+    server, which does all this itself.
 
     A port that is taken is said once: counting matters more than being read.
     """
+    if data_dir is None:
+        yield
+        return
+    directory = data_dir / "ledger"
     token = None if settings.gateway_token_file is None else read_token(settings.gateway_token_file)
     gateway = None
     if settings.gateway_port:

@@ -35,6 +35,7 @@ def environ(directory: Path, **changes: str) -> dict[str, str]:
         "FLOPLEDGER_SAMPLE_EVERY_S": "0.2",
         "FLOPLEDGER_SEAL_EVERY_S": "0.5",
         "FLOPLEDGER_OTLP_PORT": "0",
+        "FLOPLEDGER_GATEWAY_PORT": "0",
         **changes,
     }
 

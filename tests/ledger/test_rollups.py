@@ -49,6 +49,18 @@ def test_nothing_is_read_again_while_nothing_moves(ledger: Ledger, store: Store)
     assert [Rollups(store).refresh() for _ in range(3)] == [["r"], [], []]
 
 
+def test_what_a_rebuild_takes_out_does_not_stay_in_the_curve(ledger: Ledger, store: Store) -> None:
+    record(ledger, Chain(1).seal(at(0, 10)))
+    record(ledger, Chain(2).seal(at(1, 100)))
+    Rollups(store).refresh()
+    for table in ("meters", "curve"):
+        store.command(f"TRUNCATE TABLE {table}")
+    record(opened(store, Clock()), Chain(1).seal(at(0, 10)))
+    assert Rollups(store).refresh() == ["r"]
+    assert curve(store) == [(0, 10)]
+    assert store.query("SELECT count() FROM run_devices FINAL").rows == [(1,)]
+
+
 def test_of_two_ways_to_report_the_larger_stands(ledger: Ledger, store: Store) -> None:
     record(
         ledger,

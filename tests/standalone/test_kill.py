@@ -104,6 +104,7 @@ def _environ(tmp_path: Path, length_s: int) -> dict[str, str]:
         "FLOPLEDGER_SAMPLE_EVERY_S": "0.05",
         "FLOPLEDGER_SEAL_EVERY_S": "0.1",
         "FLOPLEDGER_OTLP_PORT": "0",
+        "FLOPLEDGER_GATEWAY_PORT": "0",
     }
 
 

@@ -320,7 +320,7 @@ def test_what_cannot_be_answered_says_why_as_clickhouse_does(url: str, sql: str,
     assert answer.status_code == status
     assert f"Code: {answer.headers['X-ClickHouse-Exception-Code']}." in answer.text
     assert "(version " in answer.text
-    assert ask(url, "SELECT count() FROM journal").text == "0\n"
+    assert ask(url, "SELECT count() FROM batches").text == "1\n"
 
 
 @pytest.mark.parametrize(
