@@ -15,7 +15,7 @@ from ledger.proof.findings import Finding, Kind
 from ledger.proof.fold import Fold
 from wire.errors import Unauthentic, WireError
 from wire.opening import authenticate, decode, open_batch
-from wire.plausible import implausible
+from wire.plausible import Before, implausible
 from wire.rfc3339 import format_ns
 from wire.seal import Sealed
 
@@ -37,6 +37,8 @@ class Trust:
 
     enrolled: frozenset[str]
     revoked_from_ns: Mapping[str, int]
+    rates: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By agent and device: the most that the inventory says it can do, FLOP per second."""
     heads: frozenset[Head] = frozenset()
     """Ends of chains that checkpoints name: they have to be there."""
 
@@ -238,7 +240,8 @@ def _untrusted(batch: Batch, stored: str, trust: Trust) -> Iterator[Finding]:
 
 
 def _judge(found: Scanned, row: dict[str, Any], batch: Batch, stored: str, trust: Trust) -> None:
-    judged = implausible(batch, row["received_at_ns"]) or ""
+    # What came before in the chain is for the walk: where links fit, none of them speaks against another.
+    judged = implausible(batch, row["received_at_ns"], Before(flop_per_s_max=trust.rates.get(batch.agent, {}))) or ""
     if stored.startswith(REVOKED) and batch.sealed_at_ns >= trust.revoked_from_ns.get(batch.agent, NEVER):
         return
     if stored != judged:

@@ -17,7 +17,7 @@ from ledger.proof.evidence import pages
 from ledger.proof.findings import Finding, Findings
 from ledger.proof.fold import Fold
 from ledger.proof.journal import check_journal
-from ledger.proof.judgement import settle
+from ledger.proof.judgement import borrowed, known_rates, settle
 from ledger.proof.scan import Trust, scan
 from ledger.proof.workers import on_all_cores
 
@@ -75,10 +75,11 @@ def verify(
         findings.add([Finding("checkpoint of another ledger", "journal", detail)])
         expect = None
     heads = _wanted_heads(state, expect)
-    trust = Trust(frozenset(state.enrolled), state.revoked_from_ns, frozenset(heads))
+    trust = Trust(frozenset(state.enrolled), state.revoked_from_ns, known_rates(ledger), frozenset(heads))
     missing_heads = dict(heads)
     for head in _batches(ledger, trust, Comparison(ledger, trust, now_ns, wait), findings, report, progress, cores):
         missing_heads.pop(head, None)
+    findings.add(borrowed(ledger))
     findings.add(device_time.overlaps(ledger))
     findings.add(list(log_check.check_numbering(ledger, findings)))
     findings.add(log_check.check_roots(ledger, _roots(state, expect)))

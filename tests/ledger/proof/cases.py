@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ledger.agents import FIRST_USE, Roll, enrolled
 from ledger.proof.verify import verify
+from ledger.trail import Trail
 from tests.ledger.chains import HOUR_NS, NOW_NS, Chain, evidence, meter
 from wire.batch import UNATTRIBUTED, DeviceRecord, Event
-from wire.plausible import implausible
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
@@ -69,15 +69,14 @@ def sealed_by(chain: Chain, number: int, batches: int) -> list[Sealed]:
 
 def record(ledger: Ledger, sealed: list[Sealed]) -> None:
     """As the collector does it: enrolled, judged, recorded."""
-    items = [evidence(item, offset=offset) for offset, item in enumerate(sealed)]
+    ((recorded,),) = ledger.query("SELECT count() FROM batches").rows
+    items = [evidence(item, offset=recorded + offset) for offset, item in enumerate(sealed)]
     fresh = Roll(ledger).missing(item.batch.agent for item in items)
     ledger.request([enrolled(agent, FIRST_USE, "collector") for agent in sorted(fresh)])
-    reasons = ledger.collisions(items)
+    judged = Trail(ledger).judged(items)
+    reasons = ledger.collisions(judged)
     ledger.record(
-        [
-            replace(item, excluded_reason=implausible(item.batch, item.received_at_ns) or why)
-            for item, why in zip(items, reasons, strict=True)
-        ]
+        [replace(item, excluded_reason=item.excluded_reason or why) for item, why in zip(judged, reasons, strict=True)]
     )
 
 
@@ -90,9 +89,22 @@ def build(ledger: Ledger, agents: int = 3, batches: int = 6) -> list[Chain]:
     ledger.checkpoint("test")
     for made in sealed:
         record(ledger, made[batches // 2 :])
-    record(ledger, [chains[0].seal(meter(1, at_ns=NOW_NS + HOUR_NS, device="GPU-0a"))])
+    record(ledger, hidden(chains, sealed))
     ledger.checkpoint("test")
     return chains
+
+
+def hidden(chains: list[Chain], sealed: list[list[Sealed]]) -> list[Sealed]:
+    """Batches that are kept and do not count: from the future, past physics, a fork, and of another agent's life."""
+    chain, last = chains[0], len(sealed[0])
+    beyond = meter(10**30, at_ns=NOW_NS, device="GPU-0a", run="beyond", observed_ns=SECOND_NS)
+    thief = Chain(30)
+    return [
+        chain.seal(meter(1, at_ns=NOW_NS + HOUR_NS, device="GPU-0a")),
+        chain.seal(beyond),
+        chain.seal(meter(2, device="GPU-fork"), seq=last - 1, prev=sealed[0][last - 2].sha256.hex()),
+        thief.seal(meter(3, device="GPU-thief"), incarnation=chain.incarnation),
+    ]
 
 
 def verified(ledger: Ledger, expect: Checkpoint | None = None, now_ns: int = LATER_NS) -> Report:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +30,6 @@ from wire.seal import key_id, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 CHAIN = Chain()
 
@@ -119,6 +124,30 @@ def other_checkpoint() -> dict[str, str]:
         "signature": base64.b64encode(sealed.signature).decode(),
         "entry": sealed.body.decode(),
     }
+
+
+TOOLS = ("openssl", "jq", "xxd")
+
+
+def test_an_auditor_checks_by_hand_what_the_page_says(served: Path, tmp_path: Path) -> None:
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not there: apt-get install openssl jq xxd")
+    ask("checkpoint", "--out", str(tmp_path / "checkpoint.json"))
+    page = (Path(__file__).parents[3] / "docs" / "verify.md").read_text(encoding="utf-8")
+    script = "set -e\n" + "\n".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path, "FLOPLEDGER_DATA_DIR": str(served)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Signature Verified Successfully") == 2
+    assert CHAIN.agent in done.stdout
 
 
 def test_a_ledger_is_rebuilt_where_it_is_held() -> None:

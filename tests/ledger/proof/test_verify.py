@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.store import Store
 
+MUTATIONS = 200
+
 
 def test_a_ledger_that_nobody_touched_is_in_order(ledger: Ledger) -> None:
     build(ledger)
     report = verified(ledger)
     assert report.findings == []
-    assert (report.batches, report.readings) == (19, 3 * 6 * 4 + 1)
-    assert sum(report.excluded.values()) == 1
+    assert (report.batches, report.readings) == (22, 3 * 6 * 4 + 4)
+    assert report.excluded == {"future": 1, "physics": 1, "fork": 1, "replay": 1}
     assert report.checkpoints == 2
 
 
@@ -25,11 +27,13 @@ def test_an_empty_ledger_is_in_order(ledger: Ledger) -> None:
 
 
 def test_every_mutation_is_found_where_it_is(ledger: Ledger, store: Store) -> None:
+    # So little data is not worth the engine's threads.
+    store.command("SET max_threads = 1")
     tamperer = Tamperer(ledger, store, Random(5))
     assert found(ledger) == []
     missed = []
-    for spoil in tamperer.ways:
-        mutation = spoil()
+    for number in range(MUTATIONS):
+        mutation = tamperer.ways[number]() if number < len(tamperer.ways) else tamperer.spoil()
         instead = tamperer.judge(mutation)
         missed += [] if instead is None else [(mutation.kind, mutation.what, instead)]
     assert missed == []
