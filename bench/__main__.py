@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 BENCHMARKS = (
+    "bytes",
     "agent_cost",
     "nvml_tick",
     "peers",

@@ -117,9 +117,7 @@ class Collector:
 
     def run(self, wait: Callable[[float], bool], assess_every_s: float) -> None:
         """Work until `wait`, which pauses for so many seconds, says that it is time to stop: after a whole round."""
-        # A round holds many objects and no cycles: looking through them again and again costs as much as opening them.
-        gc.freeze()
-        gc.set_threshold(100_000, 20, 100)
+        self.prepare()
         assessed_at_ns: int | None = None
         trouble = ""
         while True:
@@ -148,6 +146,14 @@ class Collector:
                 self._patience.keep_place()
             if wait(pause_s):
                 return
+
+    @staticmethod
+    def prepare() -> None:
+        """Make this process one that collects: a round holds many objects and no cycles, and looking for some again
+        and again costs as much as opening them.
+        """
+        gc.freeze()
+        gc.set_threshold(100_000, 20, 100)
 
     def close(self) -> None:
         """Let go of what is ours; source, ledger and quarantine are not."""
