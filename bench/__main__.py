@@ -15,6 +15,10 @@ from pathlib import Path
 
 BENCHMARKS = (
     "bytes",
+    "collector_throughput",
+    "collector_scale",
+    "backlog",
+    "latency",
     "agent_cost",
     "nvml_tick",
     "peers",

@@ -43,7 +43,7 @@ def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         environ = scripted_driver(Path(directory))
         for name, measures in MEASURES.items():
-            python = Path(sys.executable) if name == "flopledger" else _environment(name)
+            python = Path(sys.executable) if name == "flopledger" else environment(name)
             script = str(HERE / f"run_{name}.py")
             result: dict[str, Any] = {"measures": measures}
             for mode, seconds in (("sampling", SAMPLING_S), ("whole", WHOLE_S)):
@@ -77,7 +77,7 @@ def scripted_driver(root: Path) -> dict[str, str]:
     }
 
 
-def _environment(name: str) -> Path:
+def environment(name: str) -> Path:
     """The program's own environment, from its pinned requirements, made once."""
     place, requirements = CACHE / name, HERE / f"{name}.txt"
     python, mark = place / "bin" / "python", place / "installed.txt"

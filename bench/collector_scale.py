@@ -1,0 +1,51 @@
+"""What a reading costs with more agents' keys, and with a second collector beside the first.
+
+Each collector keeps a ledger of its own here, as shards do. CPU time per batch, after a first round that warms up.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from bench.kafka_rig import broker, fill, on_one_core
+from bench.stream import READINGS
+
+if TYPE_CHECKING:
+    from bench.kafka_rig import Filled
+
+KEYS = (1_000, 10_000)
+"""A third size, 100 000, takes five minutes to sign: `python -c "import bench.collector_scale as b; b.KEYS = …"`."""
+BATCHES = 4_096
+TARGET_SPREAD = 0.2
+
+
+def measure() -> dict[str, Any]:
+    with broker() as bootstrap:
+        by_keys = {}
+        for keys in KEYS:
+            filled = fill(bootstrap, f"keys-{keys}", keys, max(BATCHES, keys))
+            by_keys[f"{keys} keys"] = _collect(filled)
+        two = [fill(bootstrap, f"half-{n}", KEYS[0] // 2, BATCHES // 2) for n in range(2)]
+        with ThreadPoolExecutor(2) as pool:
+            halves = list(pool.map(_collect, two))
+    one = by_keys[f"{KEYS[0]} keys"]
+    costs = [cost["us_per_reading"] for cost in by_keys.values()]
+    return {
+        "us_per_reading": {name: cost["us_per_reading"] for name, cost in by_keys.items()},
+        "two_collectors_us_per_reading": [half["us_per_reading"] for half in halves],
+        "spread_by_keys": round(max(costs) / min(costs) - 1, 3),
+        "spread_by_collectors": round(max(half["us_per_reading"] for half in halves) / one["us_per_reading"] - 1, 3),
+        "exact": all(cost["exact"] for cost in (*by_keys.values(), *halves)),
+        "target": {"spread": TARGET_SPREAD},
+    }
+
+
+def _collect(filled: Filled) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as directory:
+        found = on_one_core("bench.collect", filled.bootstrap, filled.topic, filled.batches, directory)
+    return {
+        "us_per_reading": round(found["cpu_s"] / found["batches"] / READINGS * 1e6, 2),
+        "exact": found["flop"] == str(filled.flop),
+    }
