@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 KEY_FILE = "agent.key"
 OUTBOX_FILE = "outbox.db"
+MEMORY_TICKS = frozenset({1, 60})
+"""After the first look at every device, and again when everything has made its connections."""
 
 
 class AgentService:
@@ -100,7 +102,7 @@ class AgentService:
                 if self.agent.seal() and self._shipping is not None:
                     self._shipping.stored()
                 seal_at_s = started_s + settings.seal_every_s
-            if self.agent.ticks == 1:
+            if self.agent.ticks in MEMORY_TICKS:
                 give_memory_back()
             if wait(max(settings.sample_every_s - (time.monotonic() - started_s), 0.001)):
                 break

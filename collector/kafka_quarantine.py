@@ -13,7 +13,7 @@ from collector.topics import QUARANTINE_TOPIC
 from wire.kafka import MAX_MESSAGE_BYTES, KafkaSettingsError, missing_packages
 from wire.kafka_client import ClientWatch
 from wire.kafka_faults import Whose, fault_of, missing_topic
-from wire.opening import MAX_BODY_BYTES
+from wire.seal import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
-from wire.opening import MAX_BODY_BYTES
+from wire.seal import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,13 +17,12 @@ from wire.batch import MAX_COUNTER, MAX_FLOP, SCHEMA, Batch, DeviceRecord, Event
 from wire.decoding import decode as decode_readings
 from wire.errors import Malformed, Unauthentic
 from wire.rfc3339 import parse_ns
-from wire.seal import Sealed
+from wire.seal import MAX_BODY_BYTES, Sealed
 from wire.signature import verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_SIZE = 2**32 - 1
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""Of a batch. Stated here, so that who only seals loads nothing of what opens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """A batch as it travels: the bytes, and what is needed to trust them."""

@@ -8,7 +8,7 @@ from agent.errors import Fatal, Retry
 from wire.kafka import MAX_MESSAGE_BYTES, KafkaSettingsError, missing_packages
 from wire.kafka_client import ClientWatch
 from wire.kafka_faults import Fault, Whose, fault_of
-from wire.opening import MAX_BODY_BYTES
+from wire.seal import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -21,8 +21,7 @@ from collector.sources.kafka import KafkaSource
 from tests.ledger.chains import Chain, meter
 from tests.wire.batches import AGENT, SEALED_AT_NS, batch, spoilt
 from wire.kafka import MAX_MESSAGE_BYTES, KafkaConnection
-from wire.opening import MAX_BODY_BYTES
-from wire.seal import encode, sign
+from wire.seal import MAX_BODY_BYTES, encode, sign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

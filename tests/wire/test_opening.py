@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.wire.batches import AGENT, Body, batch, signed, spoilt
 from wire.batch import MAX_COUNTER, MAX_FLOP
 from wire.errors import Malformed, Unauthentic, WireError
-from wire.opening import MAX_BODY_BYTES, MAX_SIZE, decode, from_headers, open_batch
-from wire.seal import encode
+from wire.opening import MAX_SIZE, decode, from_headers, open_batch
+from wire.seal import MAX_BODY_BYTES, encode
 from wire.signature import public_key
 
 if TYPE_CHECKING:

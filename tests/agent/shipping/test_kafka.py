@@ -21,8 +21,8 @@ from tests.collector.sources.contract import wait_until
 from tests.services.kafka.broker import PASSWORD, USER
 from tests.services.kafka.tokens import unsigned_token
 from wire.kafka import KafkaConnection
-from wire.opening import MAX_BODY_BYTES, from_headers
-from wire.seal import Sealed
+from wire.opening import from_headers
+from wire.seal import MAX_BODY_BYTES, Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
