@@ -10,6 +10,7 @@ import pytest
 
 from agent.attribution.cgroup import Cgroup
 from agent.attribution.interface import Claim
+from agent.attribution.process_facts import ProcessFacts
 from agent.attribution.registration import Registration
 from compute.precision import Dtype
 from tests.agent.attribution.proc import BOOT_UNIX_NS, GPU, POD_UID, Proc, pod_cgroup
@@ -58,13 +59,16 @@ def test_in_a_pod_the_pids_are_the_pods_own(node: Node) -> None:
     assert node.source.claim(outside) is None
 
 
-def test_another_users_file_counts_for_nothing(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_users_file_counts_for_nothing(
+    node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     process = node.proc.add(11)
     node.write("11.json")
-    os.chown(node.proc.root / "11", 1000, 1000) if os.getuid() == 0 else pytest.fail("this test needs root")
+    other = os.getuid() + 1
+    monkeypatch.setattr(ProcessFacts, "uid", lambda *_: other)
     assert [node.source.claim(process) for _ in range(3)] == [None] * 3
     assert len(caplog.records) == 1
-    assert "user 0 wrote it, and process 11 is user 1000's" in caplog.text
+    assert f"user {os.getuid()} wrote it, and process 11 is user {other}'s" in caplog.text
 
 
 def test_what_an_earlier_process_with_the_pid_left_behind_is_not_its_own(node: Node) -> None:
