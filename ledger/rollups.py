@@ -18,6 +18,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ledger.reader import Reader
     from ledger.store import Store
 
 HOUR_S = 3_600
@@ -27,13 +28,13 @@ ROWS_PER_SLICE = 2_000_000
 _BITS = 64
 _FIELDS = ("flop", "flop_low", "flop_high", "tokens")
 
-_TOTALS = """
+TOTALS = """
 SELECT run, adds_with,
     sum(toUInt256(coalesce(m.flop, m.flop_low))) AS flop, sum(toUInt256(m.flop_low)) AS flop_low,
     sum(toUInt256(m.flop_high)) AS flop_high, sum(toUInt256(coalesce(m.tokens, 0))) AS tokens
 FROM meters AS m FINAL GROUP BY run, adds_with ORDER BY run, adds_with
 """
-_ENDS = """
+ENDS = """
 SELECT run, adds_with, max(flop), max(flop_low), max(flop_high), max(tokens), toUnixTimestamp(max(hour))
 FROM run_curve GROUP BY run, adds_with
 """
@@ -72,7 +73,7 @@ WHERE hour >= fromUnixTimestamp({since:UInt32})
 GROUP BY hour ORDER BY hour
 """
 _ROWS = "SELECT count() FROM curve WHERE run = {run:String} AND basis = {basis:String}"
-_DEVICES = """
+DEVICES = """
 SELECT run, adds_with, device, cluster, node, purpose, method, dtype,
     count() AS meters, count(m.flop) AS points,
     sum(toUInt256(coalesce(m.flop, m.flop_low))) AS flop, sum(toUInt256(m.flop_low)) AS flop_low,
@@ -113,8 +114,8 @@ class Rollups:
 
     def refresh(self) -> list[str]:
         """Bring up what has moved since the last refresh; returns the runs that had."""
-        ends = {(row[0], row[1]): (Standing(*row[2:6]), row[6]) for row in self.store.query(_ENDS).rows}
-        totals = {(row[0], row[1]): Standing(*row[2:]) for row in self.store.query(_TOTALS).rows}
+        ends = {(row[0], row[1]): (Standing(*row[2:6]), row[6]) for row in self.store.query(ENDS).rows}
+        totals = {(row[0], row[1]): Standing(*row[2:]) for row in self.store.query(TOTALS).rows}
         if any(end.above(totals.get(place, ZERO)) for place, (end, _) in ends.items()):
             # A rebuild took rows out: nothing that was computed from them may stay.
             for table in ("run_curve", "run_devices"):
@@ -132,7 +133,7 @@ class Rollups:
                 self._insert(run, adds_with, points)
             moved[run] = None
         for run in moved:
-            self.store.insert("run_devices", self.store.query_arrow(_DEVICES, {"run": run}))
+            self.store.insert("run_devices", self.store.query_arrow(DEVICES, {"run": run}))
         return list(moved)
 
     def _insert(self, run: str, adds_with: int, points: list[tuple[int, Standing]]) -> None:
@@ -147,7 +148,7 @@ class Rollups:
         self.store.insert("run_curve", pa.table(columns))
 
 
-def derive(store: Store, run: str, adds_with: int, since_s: int = 0) -> list[tuple[int, Standing]]:
+def derive(store: Reader, run: str, adds_with: int, since_s: int = 0) -> list[tuple[int, Standing]]:
     """The rows of `run_curve` from an hour on (Unix seconds), from `curve` and `meters` alone but for where the run
     stood before: with `since_s` zero, from nothing.
     """

@@ -18,6 +18,7 @@ from ledger.proof.findings import Finding, Findings
 from ledger.proof.fold import Fold
 from ledger.proof.journal import check_journal
 from ledger.proof.judgement import borrowed, known_rates, settle
+from ledger.proof.rollup_check import check_computed, check_rollups
 from ledger.proof.scan import Trust, scan
 from ledger.proof.workers import on_all_cores
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ledger.access import Access
     from ledger.proof.checkpoint import Checkpoint, Head
     from ledger.proof.journal import JournalState
-    from ledger.proof.scan import Scanned
+from ledger.proof.scan import Scanned
 
 
 @dataclass(slots=True)
@@ -80,6 +81,8 @@ def verify(
     for head in _batches(ledger, trust, Comparison(ledger, trust, now_ns, wait), findings, report, progress, cores):
         missing_heads.pop(head, None)
     findings.add(borrowed(ledger))
+    findings.add(check_computed(ledger))
+    findings.add(check_rollups(ledger))
     findings.add(device_time.overlaps(ledger))
     findings.add(list(log_check.check_numbering(ledger, findings)))
     findings.add(log_check.check_roots(ledger, _roots(state, expect)))
