@@ -517,11 +517,11 @@ CREATE VIEW cluster_capacity AS
 SELECT
     d.cluster AS cluster,
     d.name AS name,
-    any(d.accelerator) AS accelerator,
+    d.accelerator AS accelerator,
     count() AS devices,
     sum(toUInt256(d.flop_per_s_max)) AS flop_per_s_max,
     countIf(d.flop_per_s_max IS NULL) AS unknown_devices
 FROM devices AS d FINAL
 WHERE d.kind IN ('gpu', 'mig') AND (d.parent IS NULL OR d.parent NOT IN (SELECT device FROM devices))
-GROUP BY d.cluster, d.name
+GROUP BY d.cluster, d.name, d.accelerator
 COMMENT 'What the accelerators of every cluster could do at most, FLOP per second, by model; without those of unknown rate';
