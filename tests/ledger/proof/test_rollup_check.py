@@ -45,5 +45,8 @@ def test_a_changed_row_of_it_is_found(ledger: Ledger, store: Store, table: str, 
 
 def test_a_column_that_the_engine_computes_is_compared_too(ledger: Ledger, store: Store) -> None:
     build(ledger)
-    store.command("ALTER TABLE meters UPDATE adds_with = adds_with + 7 WHERE run = 's' SETTINGS mutations_sync = 2")
-    assert {(finding.kind, finding.table) for finding in found(ledger)} == {("re-derived value differs", "meters")}
+    store.command(
+        "INSERT INTO meters (run, meter_id, adds_with) SETTINGS insert_allow_materialized_columns = 1 "
+        "VALUES ('s', 1, 7)"
+    )
+    assert any("meter 1: adds_with is not" in finding.detail for finding in found(ledger))
