@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import threading
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tests.chaos.schedule import Fault
 
 ASK_EVERY_S = 1.0
+EX_TERMINATED = 128 + signal.SIGTERM
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=180)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    # Whoever ends us must not leave brokers and agents behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EX_TERMINATED))
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as directory:
         outcome = chaos(given.seed, given.seconds, jars_directory(), Path(directory))
     for kind, count in outcome.faults.items():
