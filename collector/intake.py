@@ -42,6 +42,8 @@ class Intake:
         self._enrolment = enrolment
         self._trail = Trail(ledger)
         self._lock = threading.Lock()
+        self.changed = True
+        """Whether anything was recorded since the runs were held against the lines."""
 
     def open(self, message: Message, received_at_ns: int) -> Evidence:
         """The batch in a message; raises `Rejected` for what cannot be opened or trusted."""
@@ -62,6 +64,7 @@ class Intake:
             self._enrolment.put_on_record(evidence)
             judged = self._judged(evidence)
             self._ledger.record(judged)
+            self.changed = True
         for item in judged:
             if item.excluded_reason is not None:
                 log.warning(

@@ -82,7 +82,6 @@ class Collector:
         self.intake = Intake(ledger, enrolment or Enrolment(ledger, now_ns, AUTHOR))
         self._in_hand: _Round | None = None
         self._owned: frozenset[int] = frozenset()
-        self._changed = True
 
     def step(self, timeout_s: float) -> int:
         """One round; returns how many messages it took. Nothing is committed before it is recorded.
@@ -107,9 +106,14 @@ class Collector:
         ours = self._ledger.is_writer()
         if ours:
             self._patience.call(self._ledger.answer_requests)
-        if ours and (self._changed or self._ledger.shared):
-            alerts = self._patience.call(lambda: self._ledger.raise_alerts(AUTHOR))
-            self._changed = False
+        if ours and (self.intake.changed or self._ledger.shared):
+            # A replay may record meanwhile, which the next assessment must see.
+            self.intake.changed = False
+            try:
+                alerts = self._patience.call(lambda: self._ledger.raise_alerts(AUTHOR))
+            except BaseException:
+                self.intake.changed = True
+                raise
             self._metrics.assessed()
             if alerts:
                 self._notify(alerts)
@@ -188,4 +192,3 @@ class Collector:
         began_s = time.monotonic()
         round_.recorded = self._patience.call(lambda: self.intake.record(round_.evidence))
         self._metrics.inserted(time.monotonic() - began_s)
-        self._changed = True

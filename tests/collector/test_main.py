@@ -9,6 +9,7 @@ from collector.errors import QuarantineStorm, Retry
 from collector.main import IDLE_S, MAX_MESSAGES, Collector
 from collector.patience import FIRST_WAIT_S
 from collector.quarantine import MAX_CONSECUTIVE
+from collector.sources.interface import Message
 from ledger.errors import Refused
 from ledger.errors import Retry as LedgerRetry
 from tests.collector.rig import Failing, Killed, Rig, spoilt
@@ -19,7 +20,6 @@ from wire.plausible import FUTURE_TOLERANCE_NS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from collector.sources.interface import Message
     from ledger.assess import Alert
     from ledger.evidence import Evidence
     from ledger.store import Store
@@ -215,6 +215,15 @@ def test_alerts_are_told_once_and_only_when_something_changed(rig: Rig) -> None:
     rig.restart()
     rig.collector.assess()
     assert rig.told == []
+
+
+def test_what_a_replay_records_is_assessed_too(rig: Rig) -> None:
+    rig.collector.assess()
+    sealed = Chain().seal(meter(LINE))
+    message = Message(sealed.body, tuple(sealed.headers()), "t", 0, 0)
+    rig.collector.intake.record([rig.collector.intake.open(message, NOW_NS)])
+    rig.collector.assess()
+    assert {alert.percent for alert in rig.told} == {50, 75, 90}
 
 
 def test_an_alert_that_could_not_be_put_on_record_is_raised_later(rig: Rig) -> None:
