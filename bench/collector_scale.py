@@ -1,15 +1,16 @@
 """What a reading costs with more agents' keys, and with a second collector beside the first.
 
-Each collector keeps a ledger of its own here, as shards do. CPU time per batch, after a first round that warms up.
+Each collector keeps a ledger of its own here, as shards do. CPU time per reading, once every key is known.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from bench.kafka_rig import broker, fill, on_one_core
+from bench.kafka_rig import CORE, broker, fill, on_one_core
 from bench.stream import READINGS
 
 if TYPE_CHECKING:
@@ -25,26 +26,26 @@ def measure() -> dict[str, Any]:
     with broker() as bootstrap:
         by_keys = {}
         for keys in KEYS:
-            filled = fill(bootstrap, f"keys-{keys}", keys, max(BATCHES, keys))
-            by_keys[f"{keys} keys"] = _collect(filled)
-        two = [fill(bootstrap, f"half-{n}", KEYS[0] // 2, BATCHES // 2) for n in range(2)]
+            by_keys[f"{keys} keys"] = _collect(fill(bootstrap, f"keys-{keys}", keys, keys + BATCHES), keys)
+        half = KEYS[0] // 2
+        two = [fill(bootstrap, f"half-{n}", half, half + BATCHES) for n in range(2)]
         with ThreadPoolExecutor(2) as pool:
-            halves = list(pool.map(_collect, two))
+            halves = list(pool.map(_collect, two, (half, half), sorted(os.sched_getaffinity(0) | {CORE})[-2:]))
     one = by_keys[f"{KEYS[0]} keys"]
     costs = [cost["us_per_reading"] for cost in by_keys.values()]
     return {
         "us_per_reading": {name: cost["us_per_reading"] for name, cost in by_keys.items()},
-        "two_collectors_us_per_reading": [half["us_per_reading"] for half in halves],
+        "two_collectors_us_per_reading": [cost["us_per_reading"] for cost in halves],
         "spread_by_keys": round(max(costs) / min(costs) - 1, 3),
-        "spread_by_collectors": round(max(half["us_per_reading"] for half in halves) / one["us_per_reading"] - 1, 3),
+        "spread_by_collectors": round(max(cost["us_per_reading"] for cost in halves) / one["us_per_reading"] - 1, 3),
         "exact": all(cost["exact"] for cost in (*by_keys.values(), *halves)),
         "target": {"spread": TARGET_SPREAD},
     }
 
 
-def _collect(filled: Filled) -> dict[str, Any]:
+def _collect(filled: Filled, keys: int, core: int = CORE) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
-        found = on_one_core("bench.collect", filled.bootstrap, filled.topic, filled.batches, directory)
+        found = on_one_core("bench.collect", filled.bootstrap, filled.topic, filled.batches, directory, keys, core=core)
     return {
         "us_per_reading": round(found["cpu_s"] / found["batches"] / READINGS * 1e6, 2),
         "exact": found["flop"] == str(filled.flop),

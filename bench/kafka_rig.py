@@ -72,10 +72,10 @@ def fill(bootstrap: str, topic: str, agents: int, batches: int, partitions: int 
     return Filled(bootstrap, topic, batches, sum(totals.values()))
 
 
-def on_one_core(module: str, *arguments: object, python: str = sys.executable) -> dict[str, Any]:
+def on_one_core(module: str, *arguments: object, python: str = sys.executable, core: int = CORE) -> dict[str, Any]:
     """Run a module of ours pinned to one core; what it printed as JSON in its last line."""
     done = subprocess.run(
-        ["taskset", "-c", str(CORE), python, "-m", module, *map(str, arguments)],
+        ["taskset", "-c", str(core), python, "-m", module, *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
