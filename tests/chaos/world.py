@@ -57,7 +57,7 @@ idle_clock_mhz = 345
 idle_watts = 75
 
 [[runs]]
-run_id = "everywhere"
+run_id = "everywhere-{ready_s}"
 model_id = "chaos"
 purpose = "pre-training"
 dtype = "bf16"
