@@ -70,10 +70,8 @@ WHERE subject = {subject:String} AND subject_kind = {kind:String} ORDER BY model
 """
 
 METHODS = """
-SELECT
-    run_id, basis, method, meters, uniqExactMerge(device_set) AS devices, flop, flop_low, flop_high, first_at, last_at
-FROM totals_by_method WHERE run_id IN {runs:Array(String)}
-GROUP BY ALL ORDER BY run_id, basis DESC, method
+SELECT run_id, basis, method, meters, devices, flop, flop_low, flop_high, first_at, last_at
+FROM totals_by_method WHERE run_id IN {runs:Array(String)} ORDER BY run_id, basis DESC, method
 """
 
 COVERAGE = """
