@@ -6,13 +6,14 @@ because the offsets are committed last and every table takes the same rows twice
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ledger.rows import BATCHES, CURVE, DEVICES, METERS, to_table
 from wire.batch import BIG_COLUMNS, COUNTER_COLUMNS, KEY_COLUMNS, SMALL_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ledger.evidence import Evidence
     from ledger.meter_ids import MeterIds
@@ -61,29 +62,34 @@ def _derived(ids: MeterIds, evidence: Sequence[Evidence]) -> tuple[dict[str, lis
     """Rows for `meters` and `curve`. Within a batch counters never go back, so the last row of a meter is its maximum;
     across batches the engine takes the maximum.
     """
-    meters: dict[str, list[Any]] = {name: [] for name in METERS.names}
+    batches = [item.batch for item in evidence if item.batch.readings.meters]
+    readings = [batch.readings for batch in batches]
+    meter_ids = [ids.of(batch.incarnation, batch.readings.meters) for batch in batches]
     curve: dict[str, list[Any]] = {name: [] for name in CURVE.names}
-    counters = [(meters[name], name) for name in COUNTER_COLUMNS]
-    keys = [meters[name] for name in KEY_COLUMNS]
-    for item in evidence:
-        readings = item.batch.readings
-        if not readings.meters:
-            continue
-        count = len(readings.meters)
-        meter_ids = ids.of(item.batch.incarnation, readings.meters)
-        meters["meter_id"] += meter_ids
-        meters["agent"] += [item.batch.agent] * count
-        meters["cluster"] += [item.batch.cluster] * count
-        meters["node"] += [item.batch.node] * count
-        meters["incarnation"] += [str(item.batch.incarnation)] * count
-        meters["first_at_ns"] += readings.first_ns()
-        meters["last_at_ns"] += readings.last("at_ns")
-        for column, values in zip(keys, zip(*readings.meters, strict=True), strict=True):
-            column.extend(values)
-        for column, name in counters:
-            column.extend(readings.last(name))
-        _add_hours(curve, readings, meter_ids)
+    for held, its_ids in zip(readings, meter_ids, strict=True):
+        _add_hours(curve, held, its_ids)
+
+    def each_meter(values: Iterable[str]) -> list[str]:
+        repeated = zip(values, readings, strict=True)
+        return _joined([value] * len(held.meters) for value, held in repeated)
+
+    keys = _joined(held.meters for held in readings)
+    meters = {
+        "meter_id": _joined(meter_ids),
+        "agent": each_meter(batch.agent for batch in batches),
+        "cluster": each_meter(batch.cluster for batch in batches),
+        "node": each_meter(batch.node for batch in batches),
+        "incarnation": each_meter(str(batch.incarnation) for batch in batches),
+        "first_at_ns": _joined(held.first_ns() for held in readings),
+        "last_at_ns": _joined(held.last("at_ns") for held in readings),
+        **{name: [key[n] for key in keys] for n, name in enumerate(KEY_COLUMNS)},
+        **{name: _joined([held.last(name) for held in readings]) for name in COUNTER_COLUMNS},
+    }
     return meters, curve
+
+
+def _joined(parts: Iterable[Sequence[Any]]) -> list[Any]:
+    return list(chain.from_iterable(parts))
 
 
 def _add_hours(curve: dict[str, list[Any]], readings: Readings, meter_ids: Sequence[int]) -> None:

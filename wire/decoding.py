@@ -15,6 +15,7 @@ from 1. null is not measured; after a value no null may come.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from wire.batch import COLUMNS, KEY_COLUMNS, Key, Readings
@@ -23,6 +24,9 @@ from wire.sheet import Sheet
 
 MAX_ROWS = 65_536
 """Readings of one batch: a body of few bytes could claim any number."""
+
+REMEMBERED_TABLES = 32_768
+"""Of meters: an agent sends the same one with every batch."""
 
 _LONGEST = {"run": 512, "purpose": 64, "device": 512, "basis": 64, "method": 64, "dtype": 64, "attribution": 64}
 _ALLOWED = {"basis": {"hardware", "architecture"}, "attribution": {"exact", "split", "low"}}
@@ -43,17 +47,30 @@ def decode(body: object, again: Callable[[], dict[str, Any]] | None = None) -> R
     return Readings(meters, counts, _Columns(meters, counts, again or (lambda: body)), last, sheet.first("at_ns"))
 
 
-def _meters(table: object) -> list[Key]:
+def _meters(table: object) -> Sequence[Key]:
     if type(table) is not dict:
         raise Malformed("not an object", "readings.meters")
+    parts = [table.get(name) for name in KEY_COLUMNS]
+    try:
+        return _known_meters(*(tuple(part) if type(part) is list else part for part in parts))
+    except TypeError:
+        # Something that has no hash is no text either; which one it is, the check itself says.
+        return _checked_meters(parts)
+
+
+@lru_cache(REMEMBERED_TABLES)
+def _known_meters(*parts: object) -> Sequence[Key]:
+    return _checked_meters([list(part) if type(part) is tuple else part for part in parts])
+
+
+def _checked_meters(table: Sequence[object]) -> Sequence[Key]:
     number = 1
-    for name in KEY_COLUMNS:
-        part = table.get(name)
+    for part in table:
         if type(part) is list:
             number = len(part)
             break
-    parts = [_texts(table.get(name), number, name) for name in KEY_COLUMNS]
-    meters = list(zip(*parts, strict=True))
+    parts = [_texts(part, number, name) for part, name in zip(table, KEY_COLUMNS, strict=True)]
+    meters = tuple(zip(*parts, strict=True))
     if len(set(meters)) != number:
         raise Malformed("the same meter twice", "readings.meters")
     return meters
@@ -96,7 +113,7 @@ class _Columns(Mapping[str, Sequence[Any]]):
 
     __slots__ = ("_again", "_counts", "_meters", "_sheet")
 
-    def __init__(self, meters: list[Key], counts: list[int], again: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, meters: Sequence[Key], counts: list[int], again: Callable[[], dict[str, Any]]) -> None:
         self._meters = meters
         self._counts = counts
         self._again = again

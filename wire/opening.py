@@ -7,6 +7,9 @@ Keys that this version does not know are ignored; they stay in the signed bytes.
 from __future__ import annotations
 
 import hashlib
+import json
+from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_SIZE = 2**32 - 1
+REMEMBERED_UUIDS = 100_000
+"""Of chains and incarnations: an agent sends the same two with every batch."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 ShortName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -55,7 +60,7 @@ class _Event(_Body):
     at_ns: Counter
     device: Name | None = None
     run: Name | None = None
-    detail: dict[ShortName, str | int | None] = {}
+    detail: dict[ShortName, str | int | None] = Field(default_factory=dict)
 
 
 class _BatchBody(_Body):
@@ -70,8 +75,8 @@ class _BatchBody(_Body):
     prev: Hash | None
     sealed_at: Annotated[str, StringConstraints(max_length=40)]
     rates: ShortName
-    devices: list[_Device] = []
-    events: list[_Event] = []
+    devices: list[_Device] = Field(default_factory=list)
+    events: list[_Event] = Field(default_factory=list)
     readings: Any
 
 
@@ -107,7 +112,9 @@ def decode(sealed: Sealed) -> Batch:
     if sealed.schema != SCHEMA:
         raise Malformed(f"{sealed.schema[:64]!r} is not {SCHEMA!r}", "schema")
     try:
-        body = _BatchBody.model_validate(orjson.loads(sealed.body))
+        said = orjson.loads(sealed.body)
+        _check_keys(sealed.body, said)
+        body = _BatchBody.model_validate(said)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"no JSON: {error}", "body") from error
     except ValidationError as error:
@@ -133,6 +140,26 @@ def decode(sealed: Sealed) -> Batch:
     )
 
 
+def _check_keys(body: bytes, said: object) -> None:
+    """No object names a key twice: readers differ in which of the two they take."""
+    with suppress(orjson.JSONEncodeError):
+        # What is written from objects that hold each key once is the whole body. So with all that an agent seals.
+        if orjson.dumps(said) == body:
+            return
+    try:
+        json.loads(body, object_pairs_hook=_refuse_twins, parse_int=float)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"no JSON: {error}", "body") from error
+
+
+def _refuse_twins(pairs: list[tuple[str, Any]]) -> None:
+    names = set()
+    for name, _ in pairs:
+        if name in names:
+            raise Malformed("a key given twice", name[:64])
+        names.add(name)
+
+
 def _device(body: _Device, field: str) -> DeviceRecord:
     flop_per_s_max = None if body.flop_per_s_max is None else int(body.flop_per_s_max)
     if flop_per_s_max is not None and flop_per_s_max > MAX_FLOP:
@@ -140,6 +167,7 @@ def _device(body: _Device, field: str) -> DeviceRecord:
     return DeviceRecord(**{**body.model_dump(), "flop_per_s_max": flop_per_s_max})
 
 
+@lru_cache(REMEMBERED_UUIDS)
 def _uuid(text: str, field: str) -> UUID:
     try:
         value = UUID(text)

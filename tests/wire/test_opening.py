@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -166,10 +167,34 @@ def test_keys_of_later_versions_are_ignored_everywhere() -> None:
     assert open_batch(spoilt(change)) == batch()
 
 
-def test_of_a_key_given_twice_the_last_one_counts() -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "field"),
+    [
+        (b'"seq":3', b'"seq":9,"seq":3', "seq"),
+        (b'"seq":3', b'"seq":3,"seq":3', "seq"),
+        (b'"seq":3', b'"s\\u0065q" : 9, "seq" :3', "seq"),
+        (b'"kind":"gpu"', b'"kind":"gpu","kind":"gpu"', "kind"),
+        (b'"readings":{', b'"readings":{"flop":[0],', "flop"),
+        (b'"seq":3', b'"later":{"deep":[{"a":1,"a":2}]},"seq":3', "a"),
+    ],
+)
+def test_a_key_given_twice_is_refused_and_named(before: bytes, after: bytes, field: str) -> None:
     body = encode(batch())
-    assert open_batch(signed(body.replace(b'"seq":3', b'"seq":9,"seq":3'))) == batch()
-    assert open_batch(signed(body.replace(b'"seq":3', b'"seq":3,"seq":9'))).seq == 9
+    assert before in body
+    with pytest.raises(Malformed, match="given twice") as caught:
+        open_batch(signed(body.replace(before, after, 1)))
+    assert caught.value.field == field
+
+
+def test_a_body_that_another_encoder_wrote_opens_all_the_same() -> None:
+    body = encode(batch())
+    assert open_batch(signed(json.dumps(json.loads(body), indent=1).encode())) == batch()
+
+
+def test_a_body_too_deep_to_be_compared_is_an_error_of_ours() -> None:
+    deep = b"[" * 600 + b"]" * 600
+    body = encode(batch())
+    assert open_batch(signed(body.replace(b'"seq":3', b'"later":' + deep + b',"seq":3'))) == batch()
 
 
 @pytest.mark.parametrize("schema", ["flopledger.batch/2", "", "x" * 1_000])
