@@ -40,8 +40,13 @@ class _Column:
         self.per = per
         self.plain = plain
         if type(plus) is list:
-            self.sparse = None in plus
-            self.least: int = 0 if self.sparse else min(plus, default=0)
+            try:
+                least = min(plus, default=0)
+            except TypeError:
+                least = None
+            # None cannot be compared: there is a least only where every reading adds a number.
+            self.sparse = least is None
+            self.least: int = least or 0
         else:
             self.sparse = False
             self.least = plus  # type: ignore[assignment]
@@ -150,9 +155,6 @@ class Sheet:
         """What all readings of each meter add."""
         if type(plus) is not list:
             return [plus * count for count in self._counts]
-        if self._uniform:
-            # As many readings each: taken so many at a time, they are the meters'.
-            return list(map(sum, zip(*[iter(plus)] * self._uniform, strict=True)))
         return [sum(plus[span]) for span in self._spans]
 
     def _grows(self, column: _Column) -> bool:
