@@ -65,12 +65,6 @@ _ORPHANS = """
 SELECT run, basis, meter_id, toUnixTimestamp(hour) FROM curve
 WHERE (run, meter_id) NOT IN (SELECT run, meter_id FROM meters) ORDER BY run, basis, meter_id, hour LIMIT 100
 """
-_MISPLACED = """
-SELECT run, meter_id FROM meters
-WHERE adds_with != if(basis = 'hardware', 0, cityHash64(method))
-    OR born != toDateTime(UUIDv7ToDateTime(incarnation), 'UTC')
-ORDER BY run, meter_id LIMIT 100
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +131,12 @@ class Comparison:
         return [difference.finding() for difference in differences]
 
     def orphans(self) -> list[Finding]:
-        """Rows of `curve` that belong to no meter at all (those of a meter that is missing were found with it), and
-        meters whose computed columns are not what they are computed from.
-        """
+        """Rows of `curve` that belong to no meter at all; those of a meter that is missing were found with it."""
         found = []
         for run, basis, meter_id, hour in self._ledger.query(_ORPHANS).rows:
             if (run, meter_id) not in self._lost:
                 detail = f"run {run}, {basis}, meter {meter_id}, hour {hour}: no meter has this row"
                 found.append(Finding("re-derived value differs", "curve", detail))
-        for run, meter_id in self._ledger.query(_MISPLACED).rows:
-            detail = f"run {run}, meter {meter_id}: what it adds with, or when it was born, is not what its key says"
-            found.append(Finding("re-derived value differs", "meters", detail))
         return found
 
     def _caught_up(self, agents: set[str] | None, fold: Fold) -> bool:

@@ -28,7 +28,7 @@ GROUP BY run, adds_with, device, cluster, node, purpose, method, dtype
 """
 _DEVICE_KEY = 8
 _COMPUTED = """
-SELECT name, default_expression FROM system.columns
+SELECT name, type, default_expression FROM system.columns
 WHERE database = currentDatabase() AND table = 'meters' AND default_kind = 'MATERIALIZED' ORDER BY name
 """
 
@@ -73,9 +73,11 @@ def _differences(
 
 def check_computed(ledger: Access) -> Iterator[Finding]:
     """Columns of `meters` that the engine fills by itself."""
-    for name, expression in ledger.query(_COMPUTED).rows:
+    for name, kind, expression in ledger.query(_COMPUTED).rows:
+        # The expression may be finer than the column that keeps it.
         rows = ledger.query(
-            f"SELECT run, meter_id, agent FROM meters WHERE {name} != ({expression}) ORDER BY run, meter_id LIMIT 5"
+            f"SELECT run, meter_id, agent FROM meters WHERE {name} != CAST({expression} AS {kind}) "
+            "ORDER BY run, meter_id LIMIT 5"
         ).rows
         for run, meter_id, agent in rows:
             detail = f"run {run}, meter {meter_id}: {name} is not {expression}"

@@ -88,6 +88,7 @@ def test_up_killed_twenty_times_at_random_ends_with_the_exact_total(tmp_path: Pa
     assert int(counted["survivor"]["flop"]) == truth(scenario)["survivor"]
     incarnations = _ask(environ, "ledger", "sql", "SELECT uniqExact(incarnation) AS n FROM batches")["rows"][0]["n"]
     assert int(incarnations) > KILLS // 4, "the total must come from many lives"
+    assert _ask(environ, "ledger", "verify")["findings"] == []
 
 
 def _environ(tmp_path: Path, length_s: int) -> dict[str, str]:

@@ -43,10 +43,13 @@ def test_a_changed_row_of_it_is_found(ledger: Ledger, store: Store, table: str, 
     assert found(ledger) == []
 
 
-def test_a_column_that_the_engine_computes_is_compared_too(ledger: Ledger, store: Store) -> None:
+@pytest.mark.parametrize(("column", "value"), [("adds_with", "7"), ("born", "'2026-01-01 00:00:00'")])
+def test_a_column_that_the_engine_computes_is_compared_too(
+    ledger: Ledger, store: Store, column: str, value: str
+) -> None:
     build(ledger)
     store.command(
-        "INSERT INTO meters (run, meter_id, adds_with) SETTINGS insert_allow_materialized_columns = 1 "
-        "VALUES ('s', 1, 7)"
+        f"INSERT INTO meters (run, meter_id, {column}) SETTINGS insert_allow_materialized_columns = 1 "
+        f"VALUES ('s', 1, {value})"
     )
-    assert any("meter 1: adds_with is not" in finding.detail for finding in found(ledger))
+    assert any(f"meter 1: {column} is not" in finding.detail for finding in found(ledger))
