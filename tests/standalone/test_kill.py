@@ -93,7 +93,7 @@ def test_up_killed_twenty_times_at_random_ends_with_the_exact_total(tmp_path: Pa
 
 def _environ(tmp_path: Path, length_s: int) -> dict[str, str]:
     # It starts a little later, so that the first sample is taken before the work begins.
-    start = datetime.fromtimestamp(time.time() + 15, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    start = datetime.fromtimestamp(time.time() + 25, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     scenario = tmp_path / "scenario.toml"
     scenario.write_text(SCENARIO.format(start=start, length_s=length_s), encoding="utf-8")
     return {
