@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.attribution.interface import RunIdentity
+from agent.attribution.interface import DEFAULT_PURPOSE, RunIdentity
+from agent.attribution.labels import Label
 from agent.attribution.share import parts
 from agent.counters import MeterKey, amounts
 from agent.devices.interface import Method
 from agent.pricing import price
 from compute.cycles import Cycles
 from compute.estimate import Estimate
+from compute.precision import Dtype
 from wire.batch import UNATTRIBUTED
 
 if TYPE_CHECKING:
@@ -78,6 +80,14 @@ def book_report(counters: Counters, report: Reported, at_ns: int) -> None:
         amounts(stated, Cycles(), observed_ns=report.observed_ns, tokens=report.tokens),
         at_ns,
     )
+
+
+def report_label(report: Reported) -> Label:
+    """What a training loop named of its run; what stands there when nothing is named was not."""
+    key = report.key
+    purpose = None if key.purpose == DEFAULT_PURPOSE else key.purpose
+    dtype = None if key.dtype == Dtype.UNDECLARED else key.dtype
+    return Label(key.run, "otlp", key.model, purpose, dtype)
 
 
 def _book_unobserved(counters: Counters, device: Device, run: RunIdentity, length_ns: int, at_ns: int) -> None:

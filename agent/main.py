@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agent import baseline
 from agent.attribution.share import shares
 from agent.attribution.sources import Attribution
-from agent.booking import book_delta, book_gap, book_report
+from agent.booking import book_delta, book_gap, book_report, report_label
 from agent.counters import Counters
 from agent.devices.interface import Method, Snapshot
 from agent.errors import Retry, SkipDevice
@@ -104,6 +104,9 @@ class Agent:
         now_ns = self._time()
         for report in reported:
             book_report(self._counters, report, now_ns)
+            self._attribution.labels.met(report_label(report))
+        for label in self._attribution.labels.news():
+            self._event("run", run=label.run, detail=label.detail)
         readings = self._counters.moved()
         inventory = tuple(record for _, _, record in self._inventory.values())
         fresh = inventory if inventory != self._inventory_sealed else ()

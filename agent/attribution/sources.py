@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent.attribution.interface import DEFAULT_PURPOSE, Claim, RunIdentity
+from agent.attribution.labels import Label, Labels
 from compute.precision import Dtype
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Attribution:
         self._known: dict[tuple[ProcessKey, str], tuple[int, RunIdentity | None]] = {}
         self._named: set[Named] = set()
         self._news: list[Named] = []
+        self.labels = Labels()
 
     def add(self, source: IdentitySource) -> None:
         """One more source, trusted least."""
@@ -89,13 +91,13 @@ class Attribution:
             return None
         jobs = (claim.run for other, claim in runs if other.written_by_root and claim.run != chosen.run)
         self._met(Named(chosen.run, source.name, next(jobs, None)))
-        stated = [chosen, *(claim for _, claim in claims if claim is not chosen)]
-        return RunIdentity(
-            run=chosen.run,
-            purpose=next((claim.purpose for claim in stated if claim.purpose), DEFAULT_PURPOSE),
-            dtype=next((claim.dtype for claim in stated if claim.dtype), Dtype.UNDECLARED),
-            model=next((claim.model for claim in stated if claim.model), None),
-        )
+        stated = [(source, chosen), *(pair for pair in claims if pair[1] is not chosen)]
+        purpose = next((claim.purpose for _, claim in stated if claim.purpose), None)
+        dtype = next((claim.dtype for _, claim in stated if claim.dtype), Dtype.UNDECLARED)
+        model, model_source = next(((claim.model, other) for other, claim in stated if claim.model), (None, source))
+        format_ = None if dtype is Dtype.UNDECLARED else dtype.value
+        self.labels.met(Label(chosen.run, model_source.name, model, purpose, format_))
+        return RunIdentity(chosen.run, purpose or DEFAULT_PURPOSE, dtype, model)
 
     def _met(self, named: Named) -> None:
         if named not in self._named and len(self._named) < _MOST_NEWS:

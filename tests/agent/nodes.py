@@ -73,9 +73,12 @@ class Node:
         return [open_batch(sealed) for _, sealed in self.outbox.pending(-1, 1_000_000)]
 
     def events(self) -> list[Event]:
-        """What happened, but for the starts of agents and what said whose work it is."""
+        """What happened, but for the starts of agents and what said whose work it is and how it is named."""
         return [
-            event for batch in self.batches() for event in batch.events if event.kind not in {"start", "attribution"}
+            event
+            for batch in self.batches()
+            for event in batch.events
+            if event.kind not in {"start", "attribution", "run"}
         ]
 
 

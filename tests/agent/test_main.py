@@ -274,7 +274,8 @@ def test_a_full_disk_stops_no_counting_and_the_next_batch_carries_everything(cap
         f"sealing goes on: what was counted meanwhile is in batch {stored}",
     ]
     last = node.batches()[-1]
-    assert (last.seq, len(last.devices), [event.kind for event in last.events]) == (stored, 2, ["start", "attribution"])
+    assert (last.seq, len(last.devices)) == (stored, 2)
+    assert [event.kind for event in last.events] == ["start", "attribution", "run"]
     check_chain(node.batches())
     counted = totals(node.batches())
     assert counted["a", "flop"] == truth(whole)["a"]
@@ -377,3 +378,35 @@ def test_counters_that_mean_nothing_any_more_make_a_gap() -> None:
     assert counted["a", "observed_ns"] == 2 * 9 * HOUR_NS
     assert counted["a", "flop"] < truth(world.scenario)["a"] < counted["a", "flop_high"]
     assert [event.kind for event in node.events()] == ["reset", "reset"]
+
+
+def named(node: Node) -> list[tuple[str | None, dict[str, str | int | None]]]:
+    events = (event for batch in node.batches() for event in batch.events if event.kind == "run")
+    return [(event.run, dict(event.detail)) for event in events]
+
+
+def test_what_a_process_names_of_its_run_is_sealed_once_in_each_life_of_the_agent() -> None:
+    node = Node(World(scenario(WHOLE)))
+    said = ("a", {"model": "model", "purpose": "pre-training", "dtype": "bf16", "source": "environment"})
+    for hour in (0, 1, 2):
+        node.look_and_seal(hour)
+    assert named(node) == [said]
+    node.restart()
+    node.look_and_seal(3)
+    node.look_and_seal(4)
+    assert named(node) == [said, said]
+
+
+def test_what_a_training_loop_names_of_its_run_is_sealed_and_what_it_leaves_open_is_not() -> None:
+    node = Node(World(scenario(WHOLE)), sources=[Environment(lambda _: {})])
+    bare = {"flopledger.run.id": "r1", "service.instance.id": "p1"}
+    node.look_and_seal(0)
+    start_ns = START_NS - SECOND_NS
+    node.reports.accept(export(compute(point(5, start_ns=start_ns)), resource=bare))
+    node.look_and_seal(1)
+    assert named(node) == []
+    for model in ("m", "m", "n"):
+        resource = {**bare, "service.instance.id": "p2", "flopledger.model.id": model}
+        node.reports.accept(export(compute(point(5, start_ns=start_ns)), resource=resource))
+        node.agent.seal()
+    assert named(node) == [("r1", {"model": name, "source": "otlp"}) for name in ("m", "n")]
