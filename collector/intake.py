@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from collector.errors import Untrusted
 from collector.quarantine import reason_class
 from ledger.evidence import Evidence
+from ledger.labels import RunLabels
 from ledger.trail import Trail
 from wire.errors import Unauthentic, WireError
 from wire.opening import from_headers, open_batch
@@ -41,6 +42,7 @@ class Intake:
         self._ledger = ledger
         self._enrolment = enrolment
         self._trail = Trail(ledger)
+        self._labels = RunLabels(ledger)
         self._lock = threading.Lock()
         self.changed = True
         """Whether anything was recorded since the runs were held against the lines."""
@@ -64,6 +66,7 @@ class Intake:
             self._enrolment.put_on_record(evidence)
             judged = self._judged(evidence)
             self._ledger.record(judged)
+            self._labels.put_on_record(judged)
             self.changed = True
         for item in judged:
             if item.excluded_reason is not None:

@@ -147,20 +147,30 @@ GROUP BY t.cluster, t.node, t.device
 COMMENT 'Device time and compute that belong to no known run';
 
 -- The last declaration of a run holds, with what it leaves open: argMax passes over a NULL, but not inside a tuple.
+-- Where people leave the model or the format open, the first that an agent named holds.
 CREATE VIEW run_declarations AS
 SELECT
     r.run_id AS run_id,
-    argMax(r.model_id, r.entry_index) AS model_id,
-    argMax(r.purpose, r.entry_index) AS purpose,
-    argMax(r.dtype, r.entry_index) AS dtype,
-    argMax(tuple(r.planned_flop), r.entry_index).1 AS planned_flop,
-    argMax(tuple(r.planned_end), r.entry_index).1 AS planned_end,
-    argMax(tuple(r.devices), r.entry_index).1 AS declared_devices,
-    argMax(r.parent, r.entry_index) AS parent
+    if(
+        argMaxIf(r.model_id, r.entry_index, NOT r.by_agent) != '',
+        argMaxIf(r.model_id, r.entry_index, NOT r.by_agent),
+        argMinIf(r.model_id, r.entry_index, r.by_agent AND r.model_id != '')
+    ) AS model_id,
+    argMaxIf(r.purpose, r.entry_index, NOT r.by_agent) AS purpose,
+    if(
+        argMaxIf(r.dtype, r.entry_index, NOT r.by_agent) != '',
+        argMaxIf(r.dtype, r.entry_index, NOT r.by_agent),
+        argMinIf(r.dtype, r.entry_index, r.by_agent AND r.dtype != '')
+    ) AS dtype,
+    argMaxIf(tuple(r.planned_flop), r.entry_index, NOT r.by_agent).1 AS planned_flop,
+    argMaxIf(tuple(r.planned_end), r.entry_index, NOT r.by_agent).1 AS planned_end,
+    argMaxIf(tuple(r.devices), r.entry_index, NOT r.by_agent).1 AS declared_devices,
+    argMaxIf(r.parent, r.entry_index, NOT r.by_agent) AS parent
 FROM
 (
     SELECT
         entry_index,
+        startsWith(JSONExtractString(body, 'author'), 'agent:') AS by_agent,
         JSONExtractString(body, 'data', 'run_id') AS run_id,
         JSONExtractString(body, 'data', 'model_id') AS model_id,
         JSONExtractString(body, 'data', 'purpose') AS purpose,
