@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 KEYS = (1_000, 10_000)
 """A third size, 100 000, takes five minutes to sign: `python -c "import bench.collector_scale as b; b.KEYS = …"`."""
-BATCHES = 4_096
+BATCHES = 3_072
 TARGET_SPREAD = 0.2
 
 

@@ -45,11 +45,11 @@ class Agent:
         self._seq = 0
         self._prev: str | None = None
         self._at_ns = START_NS - 3_600 * 10**9 * 2 + rng.randrange(60 * 10**9)
-        self._sampled_ns = [self._at_ns] * DEVICES
+        # It has worked for 200 s before it is first looked at.
+        self._sampled_ns = [self._at_ns - 19 * EVERY_NS] * DEVICES
         self.name = key_id(self._key.public_key())
         self.node = f"node-{number:05d}"
-        for _ in range(20):
-            self._sample()
+        self._sample()
 
     @property
     def flop(self) -> int:
@@ -130,9 +130,11 @@ class Agent:
         return grown
 
 
-def fleet(agents: int, batches: int) -> Iterator[tuple[Agent, Sealed]]:
-    """So many batches of so many agents, in turn; each agent's in order."""
-    all_of_them = [Agent(number) for number in range(min(agents, batches))]
+def fleet(agents: int, batches: int, part: int = 0, parts: int = 1) -> Iterator[tuple[Agent, Sealed]]:
+    """So many batches of so many agents, in turn; each agent's in order. Or one part of them: whole agents."""
+    ours = [Agent(number) for number in range(part, min(agents, batches), parts)]
     for number in range(batches):
-        agent = all_of_them[number % len(all_of_them)]
-        yield agent, agent.batch()
+        turn = number % agents
+        if turn % parts == part:
+            agent = ours[turn // parts]
+            yield agent, agent.batch()
