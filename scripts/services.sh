@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets what a real service for tests is made of: sh scripts/services.sh kafka|prometheus
+# Gets what tests need beside Python: sh scripts/services.sh kafka|prometheus|tools
 # Kafka's jars go to .cache/kafka-<version>; Java and Maven, where missing, come from apt if root runs this.
 # Exits 3 when the service can't be had, and says what to do.
 set -eu
@@ -56,11 +56,23 @@ prometheus() {
     { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus; } >/dev/null || exit 3
 }
 
+# What docs/verify.md tells an auditor to check by hand with.
+tools() {
+    if command -v openssl >/dev/null && command -v jq >/dev/null && command -v xxd >/dev/null; then return; fi
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "Tests want openssl, jq and xxd. Run: sudo sh scripts/services.sh tools" >&2
+        exit 3
+    fi
+    echo "Installing openssl, jq and xxd ..."
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssl jq xxd; } >/dev/null || exit 3
+}
+
 case "${1:-}" in
 kafka) kafka ;;
 prometheus) prometheus ;;
+tools) tools ;;
 *)
-    echo "Usage: sh scripts/services.sh kafka|prometheus" >&2
+    echo "Usage: sh scripts/services.sh kafka|prometheus|tools" >&2
     exit 2
     ;;
 esac
