@@ -11,17 +11,16 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.devices.simulated.scenario_file import load
 from cli.exits import UNREACHABLE
 from collector import topics
 from ledger.migrate import migrate
 from ledger.place import server
 from ledger.store import Store
+from tests import fleet_scenario
 from tests.chaos.process import new_clock
 from tests.chaos.proxy import Proxy
 from tests.services.clickhouse.service import ClickHouseService
@@ -42,34 +41,6 @@ TOPIC = "chaos"
 GETTING_READY_S = (8, 20, 60)
 """The first agents must be there before the fleet begins to work: longer each time that a machine is too slow."""
 PATIENCE_S = 120
-SCENARIO = """
-start = {start}
-length = "{length_s}s"
-seed = {seed}
-cluster = "chaos-{ready_s}"
-
-[fleet]
-nodes = {nodes}
-gpus_per_node = 4
-accelerator = "H100 SXM5 80GB"
-method = "gpm-cycles"
-idle_clock_mhz = 345
-idle_watts = 75
-
-[[runs]]
-run_id = "everywhere-{ready_s}"
-model_id = "chaos"
-purpose = "pre-training"
-dtype = "bf16"
-activity_ppm = 410_000
-jitter_ppm = 20_000
-clock_mhz = 1_755
-watts = 620
-
-[reporting]
-sample_every = "100ms"
-schedule = [{{ every = "1s" }}]
-"""
 
 
 class World:
@@ -206,18 +177,16 @@ class World:
     def _begin(self, ready_s: int) -> bool:
         """Start the agents of a fleet that begins to work in so many seconds; False when that was too soon."""
         begins = int(time.time()) + ready_s
-        path = self.directory / "scenario.toml"
-        path.write_text(
-            SCENARIO.format(
-                start=datetime.fromtimestamp(begins, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                length_s=self._seconds,
-                seed=self._seed,
-                ready_s=ready_s,
-                nodes=AGENTS,
-            ),
-            encoding="utf-8",
+        self.scenario = fleet_scenario.write(
+            self.directory / "scenario.toml",
+            begins,
+            self._seconds,
+            seed=self._seed,
+            nodes=AGENTS,
+            cluster=f"chaos-{ready_s}",
+            run_id=f"everywhere-{ready_s}",
+            model_id="chaos",
         )
-        self.scenario = load(path)
         for number in range(AGENTS):
             self.run(f"agent-{number}")
         self.until(lambda: all(self.next_seq(n) > 0 for n in range(AGENTS)), "the agents do not begin")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ledger.access import Holder
 from ledger.journal import Journal
 from ledger.ledger import Ledger
 from ledger.migrate import migrate
@@ -15,6 +17,7 @@ from tests.ledger.chains import NOW_NS, empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LEDGER_KEY = Ed25519PrivateKey.from_private_bytes(b"the ledger's own key, for tests.")
 
@@ -54,6 +57,17 @@ def clock() -> Clock:
 def ledger(store: Store, clock: Clock) -> Ledger:
     """An empty ledger."""
     return opened(store, clock)
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[Ledger]:
+    """The ledger in `directory`, held by this process, which serves it to the commands that a test runs."""
+    ledger = Ledger.open(directory, Clock())
+    holder = Holder(ledger, directory)
+    holder.start()
+    yield ledger
+    holder.stop()
+    ledger.close()
 
 
 def opened(store: Store, clock: Clock) -> Ledger:

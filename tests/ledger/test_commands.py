@@ -12,13 +12,11 @@ from typer.testing import CliRunner
 
 from cli.exits import Misconfigured
 from ledger import commands, threshold_commands
-from ledger.access import Holder
 from ledger.errors import Refused
-from ledger.ledger import Ledger
 from ledger.migrate import migrations
 from ledger.totals import COVERAGE_COLUMNS, RECONCILED_COLUMNS, RUN_COLUMNS, TOTAL_COLUMNS, UNATTRIBUTED_COLUMNS
 from tests.ledger.chains import Chain, meter, take
-from tests.ledger.engine import Clock
+from tests.ledger.engine import held
 from wire.batch import UNATTRIBUTED
 
 if TYPE_CHECKING:
@@ -31,20 +29,16 @@ FLOP = 38 * 10**24
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("served")
-    ledger = Ledger.open(directory, Clock())
-    holder = Holder(ledger, directory)
-    holder.start()
-    readings = [
-        meter(FLOP, run="llama", observed_ns=10**9),
-        meter(None, 0, 5, run="laptop", method="cpu-time"),
-        meter(FLOP, run="llama", basis="architecture", method="reported-run"),
-        meter(7, run=UNATTRIBUTED),
-    ]
-    take(ledger, [Chain().seal(*readings)])
-    ledger.raise_alerts("me")
-    yield directory
-    holder.stop()
-    ledger.close()
+    with held(directory) as ledger:
+        readings = [
+            meter(FLOP, run="llama", observed_ns=10**9),
+            meter(None, 0, 5, run="laptop", method="cpu-time"),
+            meter(FLOP, run="llama", basis="architecture", method="reported-run"),
+            meter(7, run=UNATTRIBUTED),
+        ]
+        take(ledger, [Chain().seal(*readings)])
+        ledger.raise_alerts("me")
+        yield directory
 
 
 @pytest.fixture(autouse=True)

@@ -11,20 +11,18 @@ import sqlite3
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.devices.simulated.scenario_file import load
 from agent.devices.simulated.truth import truth
 from ledger.access import SOCKET, Remote
+from tests import fleet_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from agent.devices.simulated.scenario import Scenario
     from tests.services.kafka.broker import KafkaBroker
 
 KILLS = 12
@@ -37,35 +35,6 @@ START_DELAY_S = 15
 LENGTH_S = 34
 PATIENCE_S = 60
 
-SCENARIO = """
-start = {start}
-length = "{length_s}s"
-seed = 7
-cluster = "killed"
-
-[fleet]
-nodes = 1
-gpus_per_node = 4
-accelerator = "H100 SXM5 80GB"
-method = "gpm-cycles"
-idle_clock_mhz = 345
-idle_watts = 75
-
-[[runs]]
-run_id = "survivor"
-model_id = "survivor"
-purpose = "pre-training"
-dtype = "bf16"
-activity_ppm = 410_000
-jitter_ppm = 20_000
-clock_mhz = 1_755
-watts = 620
-
-[reporting]
-sample_every = "100ms"
-schedule = [{{ every = "1s" }}]
-"""
-
 
 @pytest.mark.timeout(240)
 def test_agent_collector_and_broker_killed_at_random_end_with_the_exact_total(
@@ -74,7 +43,8 @@ def test_agent_collector_and_broker_killed_at_random_end_with_the_exact_total(
     moments = random.Random(SEED)
     environ = _environ(tmp_path, kafka_broker.plaintext)
     assert _run(environ["collector"], "collector", "topics", "--create", "--partitions", "3").returncode == 0
-    scenario = _scenario(tmp_path / "scenario.toml")
+    # It starts a little later, so that the first sample is taken before the work begins.
+    scenario = fleet_scenario.write(tmp_path / "scenario.toml", time.time() + START_DELAY_S, LENGTH_S)
     alive = {name: _start(name, environ) for name in environ}
     try:
         _until(lambda: _next_seq(tmp_path) > 0, alive["agent"])
@@ -110,13 +80,6 @@ def test_agent_collector_and_broker_killed_at_random_end_with_the_exact_total(
     (lives,) = _ask(environ["collector"], "ledger", "sql", asked)["rows"]
     assert int(lives["agents"]) > 1, "the total must come from many lives"
     assert int(lives["seqs"]) == int(lives["newest"]) + 1, "no batch is missing"
-
-
-def _scenario(path: Path) -> Scenario:
-    # It starts a little later, so that the first sample is taken before the work begins.
-    start = datetime.fromtimestamp(time.time() + START_DELAY_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    path.write_text(SCENARIO.format(start=start, length_s=LENGTH_S), encoding="utf-8")
-    return load(path)
 
 
 def _environ(tmp_path: Path, bootstrap: str) -> dict[str, dict[str, str]]:

@@ -10,13 +10,12 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.devices.simulated.scenario_file import load
 from agent.devices.simulated.truth import truth
+from tests import fleet_scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,41 +27,13 @@ YOUNG_S = (0.1, 2.5)
 GROWN_S = (0.0, 1.0)
 """The other half end so long after they answer: at work."""
 
-SCENARIO = """
-start = {start}
-length = "{length_s}s"
-seed = 7
-cluster = "killed"
-
-[fleet]
-nodes = 1
-gpus_per_node = 4
-accelerator = "H100 SXM5 80GB"
-method = "gpm-cycles"
-idle_clock_mhz = 345
-idle_watts = 75
-
-[[runs]]
-run_id = "survivor"
-model_id = "survivor"
-purpose = "pre-training"
-dtype = "bf16"
-activity_ppm = 410_000
-jitter_ppm = 20_000
-clock_mhz = 1_755
-watts = 620
-
-[reporting]
-sample_every = "100ms"
-schedule = [{{ every = "1s" }}]
-"""
-
 
 @pytest.mark.timeout(420)
 def test_up_killed_twenty_times_at_random_ends_with_the_exact_total(tmp_path: Path) -> None:
     moments = random.Random(SEED)
-    environ = _environ(tmp_path, length_s=KILLS * 3)
-    scenario = load(tmp_path / "scenario.toml")
+    # It starts a little later, so that the first sample is taken before the work begins.
+    scenario = fleet_scenario.write(tmp_path / "scenario.toml", time.time() + 25, KILLS * 3)
+    environ = _environ(tmp_path)
     for life in range(KILLS):
         process = _up(environ)
         if life % 2 == 0:
@@ -91,17 +62,13 @@ def test_up_killed_twenty_times_at_random_ends_with_the_exact_total(tmp_path: Pa
     assert _ask(environ, "ledger", "verify")["findings"] == []
 
 
-def _environ(tmp_path: Path, length_s: int) -> dict[str, str]:
-    # It starts a little later, so that the first sample is taken before the work begins.
-    start = datetime.fromtimestamp(time.time() + 25, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    scenario = tmp_path / "scenario.toml"
-    scenario.write_text(SCENARIO.format(start=start, length_s=length_s), encoding="utf-8")
+def _environ(tmp_path: Path) -> dict[str, str]:
     return {
         **os.environ,
         "HOME": str(tmp_path),
         "FLOPLEDGER_DATA_DIR": str(tmp_path / "data"),
         "FLOPLEDGER_BACKENDS": '["simulated"]',
-        "FLOPLEDGER_SCENARIO": str(scenario),
+        "FLOPLEDGER_SCENARIO": str(tmp_path / "scenario.toml"),
         "FLOPLEDGER_SAMPLE_EVERY_S": "0.05",
         "FLOPLEDGER_SEAL_EVERY_S": "0.1",
         "FLOPLEDGER_OTLP_PORT": "0",

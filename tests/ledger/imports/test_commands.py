@@ -11,12 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.exits import Misconfigured, Unreachable
-from ledger.access import Holder, connect
+from ledger.access import connect
 from ledger.errors import Refused
 from ledger.imports.commands import app
-from ledger.ledger import Ledger
 from tests.ledger.chains import Chain, meter, take
-from tests.ledger.engine import Clock
+from tests.ledger.engine import Clock, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,13 +36,9 @@ def line(run: str, month: int, share: str = "0.4") -> str:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     directory = tmp_path_factory.mktemp("served")
-    ledger = Ledger.open(directory, Clock())
-    holder = Holder(ledger, directory)
-    holder.start()
-    take(ledger, [Chain().seal(meter(1, run="measured", at_ns=1), meter(2, run="measured"))])
-    yield directory
-    holder.stop()
-    ledger.close()
+    with held(directory) as ledger:
+        take(ledger, [Chain().seal(meter(1, run="measured", at_ns=1), meter(2, run="measured"))])
+        yield directory
 
 
 @pytest.fixture(autouse=True)
