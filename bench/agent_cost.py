@@ -1,8 +1,8 @@
 """What an agent costs a node: memory and CPU of the real process, 8 GPUs at 1 Hz, shipping to Kafka, exporter on.
 
 The driver is the scripted library, which answers at once: what a real one adds is its own. Sampling, attribution,
-counting, sealing every 10 s, the outbox on disk, the OTLP receiver, the Prometheus exporter and the shipping to a real
-broker on this machine are all in it; the broker is not.
+counting, sealing every 10 s, the outbox on disk, the OTLP receiver, the Prometheus exporter, a kubelet that is asked
+every 10 s and the shipping to a real broker on this machine are all in it; kubelet and broker are not.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -22,6 +23,7 @@ from urllib.request import urlopen
 import psutil
 
 from bench.peers import GPUS, scripted_driver
+from tests.agent.attribution.kubelet_service import FakeKubelet
 from tests.services.kafka.broker import KafkaBroker
 from tests.services.kafka.fixtures import kafka_jars
 
@@ -34,7 +36,9 @@ def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         (place / "kafka").mkdir()
-        with KafkaBroker(kafka_jars(), place / "kafka") as broker:
+        kubelet = FakeKubelet(place / "kubelet.sock")
+        kubelet.pods["team", "train-0"] = {"nvidia.com/gpu": [f"GPU-{index}" for index in range(GPUS)]}
+        with closing(kubelet), KafkaBroker(kafka_jars(), place / "kafka") as broker:
             return _agent(place, broker.plaintext)
 
 
@@ -47,6 +51,7 @@ def _agent(place: Path, bootstrap: str) -> dict[str, Any]:
         "FLOPLEDGER_NODE_LOCK": str(place / "lock"),
         "FLOPLEDGER_BACKENDS": json.dumps(["nvml"]),
         "FLOPLEDGER_KAFKA_BOOTSTRAP": bootstrap,
+        "FLOPLEDGER_KUBELET_SOCKET": str(place / "kubelet.sock"),
         "FLOPLEDGER_OTLP_PORT": "0",
         "FLOPLEDGER_METRICS_PORT": str(metrics_port),
     }
@@ -71,6 +76,7 @@ def _agent(place: Path, bootstrap: str) -> dict[str, Any]:
         "hertz": 1,
         "driver": "scripted",
         "exporters": ["prometheus", "kafka"],
+        "kubelet": "asked every 10 s",
         "measured_s": round(ended - began, 1),
         "cpu_percent_of_one_core": round(100 * cpu_s / (ended - began), 3),
         "resident_mb": round(resident / 1e6, 1),

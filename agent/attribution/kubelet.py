@@ -1,7 +1,7 @@
 """The kubelet's pod-resources service: which container has which device. It answers on a socket of the node, to root.
 
 The messages are the few fields of `k8s.io/kubelet/pkg/apis/podresources/v1` that are needed, described here rather than
-generated. gRPC is loaded when the socket is there, and not before: it is a quarter of the agent's memory.
+generated. HTTP/2 is loaded when the socket is there, and not before.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from agent.errors import Retry
 
@@ -63,33 +64,23 @@ def messages() -> Mapping[str, type[Any]]:
 
 
 class Kubelet:
-    """A connection to the socket, kept. Raises Retry while the kubelet does not answer."""
+    """The service behind a socket, asked anew each time. Raises Retry while the kubelet does not answer."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
-        self._channel: Any = None
-        self._list: Any = None
 
     def allotments(self) -> list[Allotment] | None:
         """Every device of every container on this node; None where there is no kubelet."""
         if not self._socket.exists():
-            self.close()
             return None
-        import grpc  # noqa: PLC0415
+        from agent.attribution.unary_call import CallFailed, call  # noqa: PLC0415
 
-        if self._channel is None:
-            options = [("grpc.max_receive_message_length", _LONGEST_ANSWER_BYTES), ("grpc.enable_http_proxy", 0)]
-            self._channel = grpc.insecure_channel(f"unix://{self._socket.absolute()}", options)
-            self._list = self._channel.unary_unary(
-                METHOD,
-                request_serializer=messages()["ListPodResourcesRequest"].SerializeToString,
-                response_deserializer=messages()["ListPodResourcesResponse"].FromString,
-            )
         try:
-            answer = self._list(messages()["ListPodResourcesRequest"](), timeout=_TIMEOUT_S)
-        except grpc.RpcError as error:
-            self.close()
-            raise Retry(f"the kubelet at {self._socket}: {error.code().name}: {error.details()}") from error
+            request = messages()["ListPodResourcesRequest"]().SerializeToString()
+            received = call(self._socket, METHOD, request, _TIMEOUT_S, _LONGEST_ANSWER_BYTES)
+            answer = messages()["ListPodResourcesResponse"].FromString(received)
+        except (CallFailed, DecodeError) as error:
+            raise Retry(f"the kubelet at {self._socket}: {error}") from error
         return [
             Allotment(pod.namespace, pod.name, held.resource_name, device)
             for pod in answer.pod_resources
@@ -97,9 +88,3 @@ class Kubelet:
             for held in container.devices
             for device in held.device_ids
         ]
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = self._list = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,14 @@ import pytest
 
 from agent.attribution.cgroup import Cgroup
 from agent.attribution.interface import Claim
-from agent.attribution.kubelet import METHOD, Allotment, Kubelet, messages
+from agent.attribution.kubelet import Allotment, Kubelet
 from agent.attribution.pod_labels import ApiServer, PodLabels, pod_of
 from agent.attribution.pod_resources import PodResources, device_name
 from agent.attribution.pods import Pod, Pods
 from agent.devices.interface import Device, ProcessKey
 from agent.errors import Retry
 from compute.precision import Dtype
+from tests.agent.attribution.kubelet_service import FakeKubelet
 from tests.agent.attribution.proc import GPU, OTHER_UID, POD_UID, Proc, pod_cgroup
 
 if TYPE_CHECKING:
@@ -29,39 +29,6 @@ if TYPE_CHECKING:
 
 HIDDEN = ProcessKey(0, 5, "boot")
 MIG = Device("MIG-1", "mig", "H100 MIG", None, 16, 1980, parent="GPU-a", place="0.3")
-
-
-class FakeKubelet:
-    """Serves the pod-resources service on a socket, with what the test puts into `pods`."""
-
-    def __init__(self, socket: Path) -> None:
-        self.pods: dict[tuple[str, str], dict[str, list[str]]] = {}
-        self.code: grpc.StatusCode | None = None
-        self._socket = socket
-        self._server = grpc.server(ThreadPoolExecutor(1))
-        handler = grpc.unary_unary_rpc_method_handler(
-            self._list,
-            request_deserializer=messages()["ListPodResourcesRequest"].FromString,
-            response_serializer=messages()["ListPodResourcesResponse"].SerializeToString,
-        )
-        service, method = METHOD.strip("/").split("/")
-        self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, {method: handler})])
-        self._server.add_insecure_port(f"unix://{socket}")
-        self._server.start()
-
-    def _list(self, request: Any, context: Any) -> Any:
-        del request
-        if self.code is not None:
-            context.abort(self.code, "not now")
-        answer = messages()["ListPodResourcesResponse"]()
-        for (namespace, name), held in self.pods.items():
-            container = answer.pod_resources.add(name=name, namespace=namespace).containers.add(name="main")
-            for resource, devices in held.items():
-                container.devices.add(resource_name=resource, device_ids=devices)
-        return answer
-
-    def close(self) -> None:
-        self._server.stop(None).wait()
 
 
 @pytest.fixture
@@ -90,10 +57,8 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    made = Node(tmp_path)
-    yield made
-    made.kubelet.close()
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
 
 
 def test_the_kubelet_tells_who_has_what(kubelet: FakeKubelet, node: Node) -> None:

@@ -176,6 +176,6 @@ def test_what_goes_wrong_in_a_refresh_stops_neither_it_nor_the_agent(caplog: pyt
     assert "attribution could not be refreshed" in caplog.text
 
 
-def test_grpc_is_not_loaded_before_there_is_a_kubelet() -> None:
-    code = "import sys, agent.assembly, agent.attribution.kubelet; sys.exit('grpc' in sys.modules)"
+def test_http2_is_not_loaded_before_there_is_a_kubelet() -> None:
+    code = "import sys, agent.assembly, agent.attribution.kubelet; sys.exit('h2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
