@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ledger.forecast import growth
+from ledger.forecast.growth import growth
 from ledger.journal import Statement
 from ledger.totals import run_totals
 from wire.rfc3339 import format_ns
