@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.lock
 READY := $(VENV)/.ready
 
-.PHONY: run test chaos services setup lint bench fuzz lock clean
+.PHONY: run test chaos services setup lint bench fuzz images lock clean
 
 run: setup
 	@$(BIN)/flopledger demo
@@ -46,10 +46,17 @@ bench: setup
 fuzz: setup
 	@$(BIN)/python -m tests.wire.fuzzing
 
-# Pins every dependency with its hashes.
+# Where a container engine answers.
+images:
+	@sh images/build.sh
+
+# Pins every dependency with its hashes; what an image installs, at the same versions.
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -q
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-		--prerelease=if-necessary-or-explicit --generate-hashes --no-header -q -o $(LOCK)
+	$(COMPILE) pyproject.toml --all-extras --group dev --prerelease=if-necessary-or-explicit -o $(LOCK)
+	$(COMPILE) pyproject.toml --extra agent -c $(LOCK) --no-annotate -o requirements/agent.lock
+	$(COMPILE) pyproject.toml --extra all -c $(LOCK) --no-annotate -o requirements/collector.lock
+	$(COMPILE) --group pyproject.toml:images -c $(LOCK) --no-annotate -o requirements/images.lock
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from ledger.errors import LedgerError
-from ledger.gateway.server import Gateway, PortTaken, read_token
 from ledger.rollups import Rollups
 from ledger.store import Store
 
@@ -36,6 +35,9 @@ def reading_beside(data_dir: Path | None, settings: Settings) -> Iterator[None]:
     if data_dir is None:
         yield
         return
+    # It loads the engine, which a collector of a server never needs.
+    from ledger.gateway.server import Gateway, PortTaken, read_token  # noqa: PLC0415
+
     directory = data_dir / "ledger"
     token = None if settings.gateway_token_file is None else read_token(settings.gateway_token_file)
     gateway = None
