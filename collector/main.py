@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from collector.quarantine import Quarantine
     from collector.sources.interface import Message, Source
-    from ledger.assess import Alert
+    from ledger.assessment.alert import Alert
     from ledger.evidence import Evidence
     from ledger.ledger import Ledger
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cli.output import scientific
 from collector.endpoint import Endpoint
 from collector.enrolment import Enrolment
 from collector.intake import Intake
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collector.quarantine import Quarantine
     from collector.replay import Admit
     from collector.sources.interface import Source
-    from ledger.assess import Alert
+    from ledger.assessment.alert import Alert
 
 log = logging.getLogger(__name__)
 
@@ -117,13 +116,4 @@ def announce(alerts: Sequence[Alert]) -> None:
     """Say each alert in one line of the log."""
     for alert in alerts:
         when = "" if alert.expected_at_ns is None else f", expected {format_ns(alert.expected_at_ns)[:16]}Z"
-        log.warning(
-            "ALERT %s %d %% of %s by %s: %s of %s FLOP%s",
-            alert.run_id,
-            alert.percent,
-            alert.threshold,
-            alert.kind.replace("_", " "),
-            scientific(alert.flop),
-            scientific(alert.line_flop),
-            when,
-        )
+        log.warning("ALERT %s %s: %s%s", alert.subject_kind, alert.subject, alert.summary, when)

@@ -10,15 +10,13 @@ Each at 50, 75, 90 and 100 % of the line. An alert's id follows from run, line, 
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ledger.assessment.alert import Alert, LineKind, says
 from ledger.forecast.growth import growth
-from ledger.journal import Statement
 from ledger.totals import run_totals
-from wire.rfc3339 import format_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,53 +27,6 @@ if TYPE_CHECKING:
 
 PERCENTS = (50, 75, 90, 100)
 HORIZON_NS = 90 * 24 * 3_600_000_000_000
-ALERT_COLUMNS = (
-    "run_id",
-    "threshold",
-    "kind",
-    "percent",
-    "basis",
-    "flop",
-    "line_flop",
-    "raised_at",
-    "expected_at",
-    "alert_id",
-)
-_NAMESPACE = uuid.UUID("6b1f4d0e-6f0b-5d0a-9a5e-0f10b1ed6e12")
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """A run has come, or will come, to `percent` of a line. `flop` was compared; `expected_at_ns` is a forecast."""
-
-    run_id: str
-    threshold: str
-    kind: str
-    percent: int
-    basis: str
-    flop: int
-    line_flop: int
-    expected_at_ns: int | None = None
-
-    @property
-    def alert_id(self) -> str:
-        """The same for the same alert, whoever raises it and however often."""
-        return str(uuid.uuid5(_NAMESPACE, f"{self.run_id}\n{self.threshold}\n{self.kind}\n{self.percent}"))
-
-    def statement(self, author: str) -> Statement:
-        """The journal entry that raises it."""
-        data: dict[str, Any] = {
-            "alert_id": self.alert_id,
-            "run_id": self.run_id,
-            "threshold": self.threshold,
-            "kind": self.kind,
-            "percent": self.percent,
-            "basis": self.basis,
-            "flop": str(self.flop),
-            "line_flop": str(self.line_flop),
-            "expected_at": None if self.expected_at_ns is None else format_ns(self.expected_at_ns),
-        }
-        return Statement("alert", author, data, request=f"alert {self.alert_id}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +60,22 @@ def assess(reader: Reader, lines: Sequence[Threshold], now_ns: int) -> list[Aler
     return _first_of_each(found)
 
 
-def _reached(run_id: str, lines: Iterable[Threshold], kind: str, basis: str, flop: int) -> list[Alert]:
+def _reached(run_id: str, lines: Iterable[Threshold], kind: LineKind, basis: str, flop: int) -> list[Alert]:
     return [
-        Alert(run_id, line.id, kind, percent, basis, flop, line.amount_flop)
+        _alert(run_id, line, kind, percent, basis, flop)
         for line in lines
         for percent in PERCENTS
         if _at(line, percent, flop)
     ]
+
+
+def _alert(
+    run_id: str, line: Threshold, kind: LineKind, percent: int, basis: str, flop: int, expected_at_ns: int | None = None
+) -> Alert:
+    summary = says(kind, percent, line.id, line.amount_flop, flop, None)
+    return Alert(
+        "run", run_id, kind, summary, line.id, line.policy, percent, None, basis, flop, line.amount_flop, expected_at_ns
+    )
 
 
 def _forecast(reader: Reader, total: RunTotal, lines: Sequence[Threshold], plan: Plan, now_ns: int) -> list[Alert]:
@@ -131,11 +91,7 @@ def _forecast(reader: Reader, total: RunTotal, lines: Sequence[Threshold], plan:
         for percent in PERCENTS:
             when_ns = trend.reaches_at_ns(-(-line.amount_flop * percent // 100))
             if when_ns is not None and when_ns <= until_ns and not _at(line, percent, total.flop):
-                found.append(
-                    Alert(
-                        total.run_id, line.id, "forecast", percent, total.basis, total.flop, line.amount_flop, when_ns
-                    )
-                )
+                found.append(_alert(total.run_id, line, "forecast", percent, total.basis, total.flop, when_ns))
     return found
 
 
@@ -149,7 +105,10 @@ def _first_of_each(alerts: Iterable[Alert]) -> list[Alert]:
     found: dict[str, Alert] = {}
     for alert in sorted(alerts, key=lambda alert: alert.basis != "hardware"):
         found.setdefault(alert.alert_id, alert)
-    return sorted(found.values(), key=lambda alert: (alert.run_id, alert.line_flop, alert.threshold, alert.percent))
+    return sorted(
+        found.values(),
+        key=lambda alert: (alert.subject, alert.line_flop or 0, alert.threshold or "", alert.percent or 0),
+    )
 
 
 def _plans(reader: Reader) -> dict[str, Plan]:

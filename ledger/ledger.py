@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import IO, TYPE_CHECKING, Any
 
 from cli.held import AlreadyHeld, hold
-from ledger.assess import Alert, assess
+from ledger.assess import assess
 from ledger.catalogue_record import due, lines
 from ledger.errors import Damaged, Held, Refused
 from ledger.journal import Journal, Statement
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from ledger.assessment.alert import Alert
     from ledger.evidence import Evidence
     from ledger.place import Place
 
@@ -172,7 +173,7 @@ class Ledger:
         return self._store.query_arrow(sql, parameters)
 
     def _read_raised(self) -> set[str]:
-        return {row[0] for row in self._store.query("SELECT alert_id FROM alerts").rows}
+        return {row[0] for row in self._store.query("SELECT alert_id FROM alert_history").rows}
 
     def close(self) -> None:
         """Let go of the directory."""

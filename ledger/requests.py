@@ -29,7 +29,7 @@ PATIENCE_S = 60.0
 LOOK_EVERY_S = 0.25
 LATE_S = 3600
 """How much later than others a request may reach the node that the writer asks."""
-WRITERS_OWN = frozenset({"alert"})
+WRITERS_OWN = frozenset({"alert", "resolution", "foreseeable"})
 """What only follows from the ledger itself."""
 ROWS = pa.schema(
     [

@@ -13,7 +13,6 @@ from cli.exits import NO
 from cli.output import Format, console, emit
 from cli.settings import load
 from ledger.access import connect
-from ledger.assess import ALERT_COLUMNS
 from ledger.catalogue_file import catalogue
 from ledger.catalogue_record import add, lines
 from ledger.place import place
@@ -114,14 +113,6 @@ def assess_all(
         emit("standing", found, STANDING_COLUMNS, form)
     if crossed_in_force(found):
         raise typer.Exit(NO)
-
-
-@app.command("alerts")
-def list_alerts(form: FormatOption = Format.TABLE) -> None:
-    """Every alert on record, in the order of raising."""
-    with connect(place(load()), time.time_ns) as ledger:
-        found = ledger.query(f"SELECT {', '.join(ALERT_COLUMNS)} FROM alerts ORDER BY entry_index").dicts()
-    emit("alerts", found, ALERT_COLUMNS, form)
 
 
 def _print_nearest(rows: list[dict[str, Any]]) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agent.devices.simulated.scenario import Scenario
     from cli.settings import Settings
-    from ledger.assess import Alert
+    from ledger.assessment.alert import Alert
     from standalone.story import Story
 
 CROSSING_RUN = "llama-3.1-405b"
@@ -64,10 +64,10 @@ class DemoResult:
             "runs": [self._run(row) for row in self.reconciliation],
             "alerts": [
                 {
-                    "run_id": raised.alert.run_id,
+                    "run_id": raised.alert.subject,
                     "threshold": raised.alert.threshold,
                     "kind": raised.alert.kind,
-                    "fraction": raised.alert.percent / 100,
+                    "fraction": (raised.alert.percent or 0) / 100,
                     "at": format_ns(raised.at_ns),
                     "basis": raised.alert.basis,
                     "flop": raised.alert.flop,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.devices.simulated.scenario import Scenario
-    from ledger.assess import Alert
+    from ledger.assessment.alert import Alert
     from ledger.journal import Statement
     from standalone.fleet_process import FleetProcess
 

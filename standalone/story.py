@@ -91,7 +91,7 @@ class Story:
                 expected = "" if alert.expected_at_ns is None else f" on {_day(alert.expected_at_ns)}"
                 self._say(
                     f"   {_day(item.at_ns)}  {alert.percent:>3} %  {alert.kind.replace('_', ' '):<11}  "
-                    f"{_KINDS[alert.kind]}{expected}  ({scientific(alert.flop)})"
+                    f"{_KINDS[alert.kind]}{expected}  ({scientific(alert.flop or 0)})"
                 )
 
     def ending(self, demo: DemoResult, data_dir: Path) -> None:

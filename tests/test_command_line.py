@@ -223,7 +223,7 @@ EVERY_USER_OF_THE_DIRECTORY = [
     ("ledger", "sql", "SELECT 1"),
     ("ledger", "runs", "set", "r"),
     ("thresholds", "assess"),
-    ("thresholds", "alerts"),
+    ("alerts", "list"),
 ]
 
 
@@ -241,7 +241,9 @@ def test_a_data_directory_that_cannot_be_made_is_one_clear_line(
     assert tree(tmp_path) == before
 
 
-LEDGER_USERS = [arguments for arguments in EVERY_USER_OF_THE_DIRECTORY if arguments[0] in {"ledger", "thresholds"}]
+LEDGER_USERS = [
+    arguments for arguments in EVERY_USER_OF_THE_DIRECTORY if arguments[0] in {"ledger", "thresholds", "alerts"}
+]
 
 
 @pytest.mark.parametrize("arguments", [*LEDGER_USERS, ("simulate", "small")], ids=" ".join)

@@ -38,6 +38,7 @@ CREATE TABLE meters
     gap_ns        SimpleAggregateFunction(max, Nullable(UInt64)) COMMENT 'device time that no counter covers',
     energy_mj     SimpleAggregateFunction(max, Nullable(UInt64)) COMMENT 'energy, millijoule',
     tokens        SimpleAggregateFunction(max, Nullable(UInt64)) COMMENT 'training tokens, as the loop reports them',
+    recorded_at   SimpleAggregateFunction(max, DateTime('UTC')) MATERIALIZED now('UTC') COMMENT 'when a reading of it was last put here, or all of it computed again, by the engine''s clock; says what has changed, and nothing else',
     INDEX by_meter_id meter_id TYPE bloom_filter GRANULARITY 1
 )
 ENGINE = AggregatingMergeTree

@@ -219,23 +219,6 @@ LEFT JOIN run_declarations AS d ON d.run_id = k.run_id
 SETTINGS join_use_nulls = 0
 COMMENT 'Every run that was declared, measured, imported or corrected';
 
-CREATE VIEW alerts AS
-SELECT
-    JSONExtractString(body, 'data', 'alert_id') AS alert_id,
-    JSONExtractString(body, 'data', 'run_id') AS run_id,
-    JSONExtractString(body, 'data', 'threshold') AS threshold,
-    JSONExtractString(body, 'data', 'kind') AS kind,
-    JSONExtractUInt(body, 'data', 'percent') AS percent,
-    JSONExtractString(body, 'data', 'basis') AS basis,
-    toUInt256(JSONExtractString(body, 'data', 'flop')) AS flop,
-    toUInt256(JSONExtractString(body, 'data', 'line_flop')) AS line_flop,
-    parseDateTime64BestEffortOrNull(JSONExtractString(body, 'data', 'expected_at'), 9, 'UTC') AS expected_at,
-    at AS raised_at,
-    entry_index
-FROM journal AS j
-WHERE j.kind = 'alert'
-COMMENT 'Every alert ever raised, once each';
-
 -- Device time of a run against the device time it should have had. Without a declared world size the denominator is
 -- unknown and so is the coverage: a node that died or never had an agent must not look covered. No device covers more
 -- than the run's own time: what it idled before and after makes up for no other device.

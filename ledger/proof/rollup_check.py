@@ -29,7 +29,8 @@ GROUP BY run, adds_with, device, cluster, node, purpose, method, dtype
 _DEVICE_KEY = 8
 _COMPUTED = """
 SELECT name, type, default_expression FROM system.columns
-WHERE database = currentDatabase() AND table = 'meters' AND default_kind = 'MATERIALIZED' ORDER BY name
+WHERE database = currentDatabase() AND table = 'meters' AND default_kind = 'MATERIALIZED'
+    AND name != 'recorded_at' ORDER BY name
 """
 
 
@@ -72,7 +73,7 @@ def _differences(
 
 
 def check_computed(ledger: Access) -> Iterator[Finding]:
-    """Columns of `meters` that the engine fills by itself."""
+    """Columns of `meters` that the engine fills by itself, but for when it did so."""
     for name, kind, expression in ledger.query(_COMPUTED).rows:
         # The expression may be finer than the column that keeps it.
         rows = ledger.query(

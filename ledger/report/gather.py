@@ -47,6 +47,7 @@ class Report:
     bases: list[Row]
     adjustments: list[Row]
     alerts: list[Row]
+    foreseeable: list[Row]
     days: list[Row]
     evidence: Row
     checkpoint: Row | None
@@ -90,6 +91,7 @@ def gather(reader: Reader, subject: str, line_id: str, kind: str, now_ns: int) -
         bases=[_with_causes(row) for row in ask(questions.BASES, runs=runs)],
         adjustments=ask(questions.ADJUSTMENTS, runs=runs),
         alerts=ask(questions.ALERTS, runs=runs, line=line_id),
+        foreseeable=ask(questions.FORESEEABLE, runs=runs, line=line_id),
         days=[{**row, "day": row["day"].date()} for row in ask(questions.DAYS, runs=counted)],
         evidence=ask(questions.EVIDENCE)[0],
         checkpoint=next(iter(ask(questions.CHECKPOINT)), None),

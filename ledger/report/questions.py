@@ -94,8 +94,21 @@ FROM adjustments WHERE run_id IN {runs:Array(String)} ORDER BY entry_index
 """
 
 ALERTS = """
-SELECT raised_at, run_id, kind, percent, basis, flop, line_flop, expected_at, entry_index
-FROM alerts WHERE run_id IN {runs:Array(String)} AND threshold = {line:String} ORDER BY entry_index
+SELECT first_seen, subject_kind, subject, kind, percent, basis, flop, line_flop, expected_at, state, entry_index
+FROM alert_history
+WHERE threshold = {line:String} AND (
+    subject_kind = 'run' AND subject IN {runs:Array(String)}
+    OR subject_kind = {kind:String} AND subject = {subject:String})
+ORDER BY entry_index
+"""
+
+FORESEEABLE = """
+SELECT subject_kind, subject, line_flop, foreseeable_at, notify_by, because, rule, entry_index
+FROM foreseeable
+WHERE threshold = {line:String} AND (
+    subject_kind = 'run' AND subject IN {runs:Array(String)}
+    OR subject_kind = {kind:String} AND subject = {subject:String})
+ORDER BY entry_index
 """
 
 BASES = """

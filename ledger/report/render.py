@@ -115,14 +115,14 @@ def _foreseen(report: Report) -> str:
         first = expecting[0]
         why = "the declared budget reaches it" if first["kind"] == "planned" else "the forecast reaches it"
         says.append(
-            f"This ledger first said that the line would be reached on {_moment(first['raised_at'])} "
+            f"This ledger first said that the line would be reached on {_moment(first['first_seen'])} "
             f"(journal entry {first['entry_index']}: {why})."
         )
     else:
         says.append("No alert on record expects the line to be reached.")
     if reached:
         says.append(
-            f"The estimate had reached it by {_moment(reached[0]['raised_at'])} "
+            f"The estimate had reached it by {_moment(reached[0]['first_seen'])} "
             f"(journal entry {reached[0]['entry_index']})."
         )
     return " ".join(says)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collector.sources.interface import Lag, Message, Source
-    from ledger.assess import Alert
+    from ledger.assessment.alert import Alert
     from ledger.ledger import Ledger
     from ledger.store import Store
     from tests.ledger.engine import Clock

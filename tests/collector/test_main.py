@@ -20,7 +20,7 @@ from wire.plausible import FUTURE_TOLERANCE_NS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ledger.assess import Alert
+    from ledger.assessment.alert import Alert
     from ledger.evidence import Evidence
     from ledger.store import Store
     from tests.ledger.engine import Clock

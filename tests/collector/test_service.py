@@ -9,7 +9,7 @@ from collector.service import announce, collecting
 from collector.sources.interface import UNKNOWN_LAG, Lag
 from collector.sources.memory import MemoryBroker
 from ledger.access import SOCKET, Remote, connect
-from ledger.assess import Alert
+from ledger.assessment.alert import Alert
 from ledger.errors import Fatal, Held
 from ledger.ledger import Ledger
 from tests.ledger.chains import NOW_NS, Chain, meter
@@ -102,15 +102,14 @@ def test_a_directory_where_no_socket_can_be_is_not_left_held(tmp_path: Path) -> 
 
 
 def test_an_alert_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    line = 10**25
     with caplog.at_level(logging.WARNING):
         announce(
             [
-                Alert("llama", "eu-aia-51-2", "upper_bound", 75, "hardware", 76 * 10**23, line),
-                Alert("llama", "eu-aia-51-2", "forecast", 100, "hardware", 76 * 10**23, line, NOW_NS),
+                Alert("run", "llama", "upper_bound", "the upper bound is there"),
+                Alert("model", "llama", "forecast", "it will be there", expected_at_ns=NOW_NS),
             ]
         )
     assert [record.message for record in caplog.records] == [
-        "ALERT llama 75 % of eu-aia-51-2 by upper bound: 7.6 × 10²⁴ of 1.0 × 10²⁵ FLOP",
-        "ALERT llama 100 % of eu-aia-51-2 by forecast: 7.6 × 10²⁴ of 1.0 × 10²⁵ FLOP, expected 2026-11-23T14:26Z",
+        "ALERT run llama: the upper bound is there",
+        "ALERT model llama: it will be there, expected 2026-11-23T14:26Z",
     ]

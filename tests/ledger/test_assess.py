@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ledger.assess import PERCENTS, Alert, assess
+from ledger.assess import PERCENTS, assess
 from ledger.catalogue_file import catalogue
 from ledger.declarations import Declaration
 from ledger.thresholds import Threshold
@@ -14,6 +14,7 @@ from wire.batch import UNATTRIBUTED
 from wire.rfc3339 import format_ns, parse_ns
 
 if TYPE_CHECKING:
+    from ledger.assessment.alert import Alert
     from ledger.ledger import Ledger
     from ledger.store import Store
     from tests.ledger.engine import Clock
@@ -41,7 +42,7 @@ def assessed(ledger: Ledger, *lines: Threshold, now_ns: int = NOW_NS) -> list[Al
     return assess(ledger, lines or (line(),), now_ns)
 
 
-def percents(alerts: list[Alert], kind: str) -> list[int]:
+def percents(alerts: list[Alert], kind: str) -> list[int | None]:
     return [alert.percent for alert in alerts if alert.kind == kind]
 
 
@@ -139,21 +140,8 @@ def test_a_line_out_of_force_alerts_no_more(ledger: Ledger) -> None:
 def test_alerts_stand_in_order_of_run_line_and_percent(ledger: Ledger) -> None:
     take(ledger, [Chain().seal(meter(LINE * 2, run="b"), meter(LINE * 2, run="a"))])
     found = assessed(ledger, line("high", LINE * 4), line("low", LINE))
-    order = [(alert.run_id, alert.line_flop, alert.percent) for alert in found]
+    order = [(alert.subject, alert.line_flop, alert.percent) for alert in found]
     assert order == sorted(order)
-
-
-def test_the_id_of_an_alert_follows_from_run_line_kind_and_percent() -> None:
-    alert = Alert("r", "eu-aia-51-2", "estimate", 50, "hardware", 1, LINE)
-    assert alert.alert_id == "b360a8b8-ee70-5830-be52-cbdd020eaf7d"
-    assert alert.alert_id == Alert("r", "eu-aia-51-2", "estimate", 50, "architecture", 2, LINE, NOW_NS).alert_id
-    for other in (
-        Alert("s", "eu-aia-51-2", "estimate", 50, "hardware", 1, LINE),
-        Alert("r", "ca-sb53", "estimate", 50, "hardware", 1, LINE),
-        Alert("r", "eu-aia-51-2", "upper_bound", 50, "hardware", 1, LINE),
-        Alert("r", "eu-aia-51-2", "estimate", 75, "hardware", 1, LINE),
-    ):
-        assert other.alert_id != alert.alert_id
 
 
 def test_an_alert_is_raised_once_though_assessed_often(ledger: Ledger, store: Store, clock: Clock) -> None:
@@ -171,7 +159,7 @@ def test_an_alert_is_raised_once_though_assessed_often(ledger: Ledger, store: St
         ("estimate", 75),
         ("upper_bound", 75),
     }
-    assert [row[0] for row in store.query("SELECT count(), uniqExact(alert_id) FROM alerts").rows] == [4]
+    assert [row[0] for row in store.query("SELECT count(), uniqExact(alert_id) FROM alert_history").rows] == [4]
 
 
 def test_an_alert_on_record_says_all_that_it_was_raised_for(ledger: Ledger, clock: Clock) -> None:
@@ -182,7 +170,7 @@ def test_an_alert_on_record_says_all_that_it_was_raised_for(ledger: Ledger, cloc
     assert [row["alert_id"] for row in found] == [alert.alert_id for alert in raised]
     assert found[3] == {
         **found[3],
-        "run_id": "r",
+        "subject": "r",
         "threshold": "eu-aia-51-2",
         "kind": "planned",
         "basis": "declared",
@@ -190,7 +178,7 @@ def test_an_alert_on_record_says_all_that_it_was_raised_for(ledger: Ledger, cloc
         "line_flop": LINE,
         "expected_at": None,
     }
-    assert {int(row["raised_at"].timestamp()) * 10**9 for row in found} == {clock.now_ns}
+    assert {int(row["first_seen"].timestamp()) * 10**9 for row in found} == {clock.now_ns}
 
 
 def grow(ledger: Ledger, hours: int, total_flop: int, end_ns: int = NOW_NS, devices: int = 3) -> None:
@@ -212,7 +200,7 @@ def test_a_run_that_grows_steadily_is_forecast_to_cross_when_it_will(ledger: Led
     found = [alert for alert in assessed(ledger) if alert.kind == "forecast"]
     assert [alert.percent for alert in found] == [50, 75, 90, 100]
     for alert in found:
-        left_ns = (LINE * alert.percent // 100 - total) * days * DAY_NS // total
+        left_ns = (LINE * (alert.percent or 0) // 100 - total) * days * DAY_NS // total
         assert alert.expected_at_ns is not None
         assert alert.expected_at_ns - NOW_NS == pytest.approx(left_ns, rel=0.05)
 

@@ -182,10 +182,3 @@ def test_an_assessment_that_finds_a_line_crossed_says_no() -> None:
     (total,) = rows("rows", "sql", "SELECT flop FROM run_accounts WHERE run_id = 'llama' AND basis = 'hardware'")
     assert (line["flop"], line["line_flop"], line["crossed"]) == (total["flop"], str(10**25), True)
     assert line["share"] == pytest.approx(int(total["flop"]) / 10**25)
-
-
-def test_alerts_are_listed_in_the_order_of_raising() -> None:
-    found = rows("alerts", "alerts", app=threshold_commands.app)
-    assert {row["run_id"] for row in found} == {"llama"}
-    assert [row["percent"] for row in found if row["kind"] == "estimate"] == [50, 75, 90, 100]
-    assert {row["raised_at"] for row in found} == {"2026-11-23T14:26:40Z"}
