@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.store import Store
 
-MUTATIONS = 100
+MUTATIONS = 60
 
 
 def test_a_ledger_that_nobody_touched_is_in_order(ledger: Ledger) -> None:
