@@ -19,6 +19,7 @@ BENCHMARKS = (
     "collector_scale",
     "backlog",
     "latency",
+    "rolling_upgrade",
     "agent_cost",
     "nvml_tick",
     "peers",
