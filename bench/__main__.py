@@ -29,6 +29,7 @@ BENCHMARKS = (
     "rebuild_speed",
     "tampering",
     "ledger_queries",
+    "forecast",
 )
 RESULTS = Path(__file__).parent / "results"
 

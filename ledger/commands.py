@@ -15,6 +15,7 @@ from cli.settings import load
 from ledger.access import connect
 from ledger.adjustments import ADJUSTMENT_COLUMNS, append_new, correction, known_run
 from ledger.declare import Wanted, declare
+from ledger.forecast.commands import forecast
 from ledger.migrate import migrate as migrate_store
 from ledger.model_commands import apply_file, models_app, systems_app
 from ledger.place import Server, place, server_of
@@ -40,6 +41,7 @@ runs_app.command("apply")(apply_file)
 app.add_typer(runs_app, name="runs")
 app.add_typer(models_app, name="models")
 app.add_typer(systems_app, name="systems")
+app.command()(forecast)
 app.command()(report)
 app.command()(proof_commands.checkpoint)
 app.command()(proof_commands.verify)

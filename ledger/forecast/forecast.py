@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ledger.forecast.futures import FUTURES, HORIZON_HOURS, WIDEST, Future, futures
-from ledger.forecast.history import METHOD, STOPPED_HOURS, YOUNG_HOURS, History, learn
+from ledger.forecast.history import METHOD, STOPPED_HOURS, YOUNG_HOURS, History, learn, planned
 from ledger.forecast.series import HOUR_NS, Series, read_series
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ledger.reader import Reader
 
-GROWING, YOUNG, STOPPED = "growing", "too young", "not growing"
+GROWING, YOUNG, STOPPED, AS_PLANNED = "growing", "too young", "not growing", "as planned"
 _LOW, _MIDDLE, _HIGH = (FUTURES + 1) // 20 - 1, (FUTURES + 1) // 2 - 1, 19 * (FUTURES + 1) // 20 - 1
 
 
@@ -38,7 +38,9 @@ NEVER = Crossing(None, None, None)
 class Forecast:
     """What is known at `at_ns` (Unix ns) of how a run goes on from its exact total `flop`.
 
-    `flop_per_hour` is what an hour brings on average, with the run's stops; 0 when its `state` is not growing.
+    `state` is growing; too young or not growing, which foresees nothing; or as planned: too young, but a budget and an
+    end are declared. `flop_per_hour` is what an hour brings on average, with the run's stops; 0 where nothing is
+    foreseen.
     """
 
     run_id: str
@@ -113,12 +115,15 @@ def forecast_run(reader: Reader, run_id: str, now_ns: int) -> Forecast | None:
 def forecast(series: Series) -> Forecast:
     """From a series alone."""
     history = learn(series.growth)
+    asked = _asked(series)
     if history is None or history.silent_hours >= STOPPED_HOURS:
         state, history = STOPPED, None
     elif history.running_hours < YOUNG_HOURS:
-        state, history = YOUNG, None
+        state, history = (YOUNG, None) if asked is None else (AS_PLANNED, planned(asked))
     else:
         state = GROWING
+        if asked is not None:
+            history = replace(history, plan_change=math.log(asked / history.flop_per_hour))
     return Forecast(
         series.run_id,
         series.basis,
@@ -131,3 +136,11 @@ def forecast(series: Series) -> Forecast:
         series.planned_end_ns,
         history,
     )
+
+
+def _asked(series: Series) -> float | None:
+    """FLOP per hour that the declared budget asks for until the planned end; None without both, or after either."""
+    if series.planned_flop is None or series.planned_end_ns is None:
+        return None
+    left_flop, left_hours = series.planned_flop - series.flop, (series.planned_end_ns - series.at_ns) / HOUR_NS
+    return left_flop / left_hours if left_flop > 0 and left_hours >= 1 else None

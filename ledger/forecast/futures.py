@@ -29,6 +29,12 @@ CHANGES_PRIOR = (1.0, 30.0 * 24)
 """As if the pace had changed once in thirty days of running."""
 CHANGE_SIZE = 0.3
 """Others' changes: mean size of the logarithm, up as often as down."""
+RAMPING, RAMP_HOURS = 0.6, 10.0 * 24
+"""So likely is a run to be ramping up when it begins, and so fast this becomes unlikely; then it changes upwards."""
+PLANNED, PLAN_HOURS = 0.25, 5.0 * 24
+"""So many futures come to the pace that the declared budget and end ask for, after so long."""
+SAME_WAY = 0.7
+"""A change like one of the run's own goes the same way, more often than not."""
 FOREIGN_WEIGHT = 3.0
 """What others' stops and changes weigh against the run's own ones, in number of events."""
 OWN_SPREAD = 0.3
@@ -45,6 +51,8 @@ class Future:
     hours: list[float] = field(default_factory=lambda: [0.0])
     gained: list[float] = field(default_factory=lambda: [0.0])
     _log_factor: float = 0.0
+    _upward: float = 0.5
+    _to_plan: float | None = None
     _stop_rate: float = 0.0
     _change_rate: float = 0.0
 
@@ -53,6 +61,11 @@ class Future:
         self._log_factor = rng.gauss(0.0, past.pace_error)
         self._stop_rate = _rate(rng, STOPS_PRIOR, len(past.stops_hours), past.running_hours)
         self._change_rate = _rate(rng, CHANGES_PRIOR, len(past.changes), past.running_hours)
+        if rng.random() < RAMPING * math.exp(-past.running_hours / RAMP_HOURS):
+            self._upward = 1.0
+            self._change_rate += 1 / RAMP_HOURS
+        if past.plan_change is not None and rng.random() < PLANNED:
+            self._to_plan = past.plan_change
         if past.silent_hours > 0:
             self._rest(past.silent_hours * (1 / (1.0 - rng.random()) - 1))
 
@@ -83,14 +96,18 @@ class Future:
     def _go_on(self) -> None:
         """Running time up to the next event, and the event."""
         rng, past = self.rng, self.history
-        rate = self._stop_rate + self._change_rate
+        rate = self._stop_rate + self._change_rate + (0.0 if self._to_plan is None else 1 / PLAN_HOURS)
         running = rng.expovariate(rate)
         self.hours.append(self.hours[-1] + running)
         self.gained.append(self.gained[-1] + running * past.pace_flop * math.exp(self._log_factor))
-        if rng.random() * rate < self._stop_rate:
+        which = rng.random() * rate
+        if which < self._stop_rate:
             self._rest(self._stop_hours())
-        else:
-            self._log_factor = min(max(self._log_factor + self._change(), -WIDEST), WIDEST)
+            return
+        change = self._change() if which < self._stop_rate + self._change_rate else self._to_plan or 0.0
+        if which >= self._stop_rate + self._change_rate:
+            self._to_plan = None
+        self._log_factor = min(max(self._log_factor + change, -WIDEST), WIDEST)
 
     def _rest(self, hours: float) -> None:
         self.hours.append(self.hours[-1] + min(hours, HORIZON_HOURS))
@@ -106,10 +123,10 @@ class Future:
     def _change(self) -> float:
         own = self.history.changes
         if self.rng.random() * (len(own) + FOREIGN_WEIGHT) < len(own):
-            size = abs(self.rng.choice(own))
-        else:
-            size = self.rng.expovariate(1 / CHANGE_SIZE)
-        return size if self.rng.random() < 0.5 else -size
+            size = self.rng.choice(own)
+            return size if self.rng.random() < SAME_WAY else -size
+        size = self.rng.expovariate(1 / CHANGE_SIZE)
+        return size if self.rng.random() < self._upward else -size
 
 
 def futures(history: History, seed: str) -> list[Future]:

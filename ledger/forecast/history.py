@@ -2,7 +2,7 @@
 
 The growth per hour is cut in two. Hours with less than a tenth of what the days around them had are stops. The others,
 put end to end, are the running time; looking back from now, the present pace reaches as far as blocks of it agree, and
-where two in a row do not, an older pace begins: a change of fleet size, a ramp-up, another configuration.
+where three in a row do not, an older pace begins: a change of fleet size, a ramp-up, another configuration.
 
 How often a run stops or changes its pace is a rate with a prior (a gamma distribution, as is usual for counts of
 events: Gelman et al., Bayesian Data Analysis, 3rd ed., 2.6), so a run of three days that has not stopped yet is not
@@ -28,7 +28,7 @@ METHOD = "renewal/1"
 DAY_HOURS = 24
 YOUNG_HOURS = 6
 """With less running time than this there is no pace."""
-STOPPED_HOURS = 7 * DAY_HOURS
+STOPPED_HOURS = 14 * DAY_HOURS
 """A run that has been silent for this long is taken to have ended."""
 DOWN_SHARE = 0.1
 BLOCK_HOURS = 6
@@ -36,7 +36,12 @@ AGREE = 0.08
 """Blocks of running time that differ by less have one pace, however quiet the run is otherwise."""
 AGREE_NOISE = 4.0
 """Or by less than so many times what neighbouring blocks usually differ by."""
-LEAST_ERROR = 0.02
+APART_BLOCKS = 3
+RECENT_BLOCKS = 7 * DAY_HOURS // BLOCK_HOURS
+"""The present pace is taken from the latest week of it."""
+LONE_ERROR = 0.1
+LEAST_ERROR = 0.03
+PLAN_ERROR = 0.3
 """A pace is never known better than this share of it."""
 
 
@@ -50,6 +55,8 @@ class History:
     stops_hours: tuple[float, ...]
     silent_hours: float
     changes: tuple[float, ...]
+    plan_change: float | None = None
+    """Logarithm of what the declared plan asks for over what an hour brings now."""
 
     @property
     def flop_per_hour(self) -> float:
@@ -79,11 +86,21 @@ def learn(growth: Sequence[float]) -> History | None:
     cut = [running[max(end - block, 0) : end] for end in range(len(running), 0, -block)]
     means = [fmean(part) for part in cut if len(part) == block]
     regimes = _regimes(means)
-    present = regimes[0]
-    error = stdev(present) / fmean(present) / math.sqrt(len(present)) if len(present) > 1 else 0.1
     levels = [fmean(regime) for regime in regimes]
+    present = regimes[0][:RECENT_BLOCKS]
+    pace = fmean(present)
+    # A slow ramp-up has no step in it: how far its latest blocks are from all of them is an error of the pace.
+    trend = abs(fmean(present[: max(len(present) // 4, 1)]) / pace - 1)
+    noise = stdev(present) / pace / math.sqrt(len(present)) if len(present) > 1 else LONE_ERROR
     changes = tuple(math.log(after / before) for after, before in pairwise(levels))
-    return History(levels[0], max(error, LEAST_ERROR), float(len(running)), tuple(stops), float(silent), changes)
+    return History(
+        pace, max(math.hypot(noise, trend), LEAST_ERROR), float(len(running)), tuple(stops), float(silent), changes
+    )
+
+
+def planned(flop_per_hour: float) -> History:
+    """Of a run that has no past yet: what is declared, for what that is worth."""
+    return History(flop_per_hour, PLAN_ERROR, 0.0, (), 0.0, ())
 
 
 def _around(growth: Sequence[float]) -> list[float]:
@@ -100,8 +117,9 @@ def _around(growth: Sequence[float]) -> list[float]:
 
 def _regimes(means: Sequence[float]) -> list[list[float]]:
     """Blocks of one pace each, the present first. `means` begin with the latest block."""
-    steps = sorted(abs(after - before) / max(after, before) for after, before in pairwise(means))
-    tolerance = max(AGREE, AGREE_NOISE * (steps[len(steps) // 2] if steps else 0.0))
+    # Second differences: a ramp-up, however steep, is no noise. They spread √3 times as far as first ones.
+    bends = [abs(a - 2 * b + c) / max(a, b, c) for a, b, c in zip(means, means[1:], means[2:], strict=False)]
+    tolerance = max(AGREE, AGREE_NOISE * (median(bends) / math.sqrt(3) if bends else 0.0))
     regimes: list[list[float]] = []
     place = 0
     while place < len(means):
@@ -109,7 +127,7 @@ def _regimes(means: Sequence[float]) -> list[list[float]]:
         place += 1
         while place < len(means):
             level = median(regime)
-            apart = [abs(mean - level) > tolerance * level for mean in means[place : place + 2]]
+            apart = [abs(mean - level) > tolerance * level for mean in means[place : place + APART_BLOCKS]]
             if all(apart):
                 break
             if not apart[0]:

@@ -22,7 +22,8 @@ LATE = 1.5
 # corrected is a part of the total and none of its growth.
 _SERIES = """
 SELECT
-    t.run_id, t.basis, toInt256(t.flop) + a.adjusted, t.flop, t.began_ns, t.last_ns, h.hours, h.stood,
+    t.run_id, t.basis, toInt256(t.flop) + coalesce(a.adjusted, toInt256(0)), t.flop, t.began_ns, t.last_ns,
+    h.hours, h.stood,
     d.planned_flop, toUnixTimestamp64Nano(d.planned_end)
 FROM
 (
@@ -51,7 +52,6 @@ LEFT JOIN
     WHERE run_id IN {runs:Array(String)} GROUP BY run_id, basis
 ) AS a ON a.run_id = t.run_id AND a.basis = t.basis
 LEFT JOIN run_declarations AS d ON d.run_id = t.run_id
-SETTINGS join_use_nulls = 0
 """
 
 
