@@ -27,6 +27,7 @@ services:
 	@sh scripts/services.sh kafka || test -z "$$CI"
 	@sh scripts/services.sh prometheus || test -z "$$CI"
 	@sh scripts/services.sh tools || test -z "$$CI"
+	@sh scripts/services.sh browser || test -z "$$CI"
 
 setup: $(READY)
 

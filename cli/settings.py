@@ -166,6 +166,14 @@ class Settings(BaseSettings):
         None, description="file with the token that readers must bring; without one it listens on loopback alone"
     )
 
+    web_host: str = Field("127.0.0.1", min_length=1, description="where the page listens")
+    web_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8400, description="port of the page that `up` and `web` serve; 0 is off"
+    )
+    web_refresh_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        5.0, description="seconds between two looks of the page at the ledger; more where a look takes long"
+    )
+
     assess_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(5.0, description="seconds between assessments")
 
 

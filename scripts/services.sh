@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets what tests need beside Python: sh scripts/services.sh kafka|prometheus|tools
+# Gets what tests need beside Python: sh scripts/services.sh kafka|prometheus|tools|browser
 # Kafka's jars go to .cache/kafka-<version>; Java and Maven, where missing, come from apt if root runs this.
 # Exits 3 when the service can't be had, and says what to do.
 set -eu
@@ -67,12 +67,39 @@ tools() {
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssl jq xxd; } >/dev/null || exit 3
 }
 
+# Debian's Chromium, and what finds pages that not everybody can use.
+AXE_VERSION=4.14.1
+AXE_SHA256=e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
+
+browser() {
+    axe=".cache/axe-core-$AXE_VERSION"
+    if command -v chromium >/dev/null && [ -f "$axe/axe.min.js" ]; then return; fi
+    if ! command -v chromium >/dev/null || ! command -v npm >/dev/null; then
+        if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+            echo "The page's tests want Debian's Chromium and npm. Run: sudo sh scripts/services.sh browser" >&2
+            exit 3
+        fi
+        echo "Installing Chromium and npm ..."
+        { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium npm; } >/dev/null || exit 3
+    fi
+    if [ -f "$axe/axe.min.js" ]; then return; fi
+    echo "Fetching axe-core $AXE_VERSION into $axe ..."
+    mkdir -p .cache
+    fresh="$(mktemp -d .cache/axe.XXXXXX)"
+    (cd "$fresh" && npm pack --silent "axe-core@$AXE_VERSION" >/dev/null) || { rm -rf "$fresh"; exit 3; }
+    echo "$AXE_SHA256  $fresh/axe-core-$AXE_VERSION.tgz" | sha256sum -c --quiet || { rm -rf "$fresh"; exit 3; }
+    tar -xzf "$fresh/axe-core-$AXE_VERSION.tgz" -C "$fresh" --strip-components=1 package/axe.min.js
+    chmod 755 "$fresh"
+    if [ -d "$axe" ]; then rm -rf "$fresh"; else mv "$fresh" "$axe"; fi
+}
+
 case "${1:-}" in
 kafka) kafka ;;
 prometheus) prometheus ;;
 tools) tools ;;
+browser) browser ;;
 *)
-    echo "Usage: sh scripts/services.sh kafka|prometheus|tools" >&2
+    echo "Usage: sh scripts/services.sh kafka|prometheus|tools|browser" >&2
     exit 2
     ;;
 esac

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from agent.assembly import OUTBOX_FILE, AgentService
@@ -13,6 +13,8 @@ from collector.sources.outbox import OutboxSource
 from collector.sources.outbox_file import OutboxFile
 from ledger.gateway.service import reading_beside
 from ledger.place import server_of
+from ledger.web.pool import beside
+from ledger.web.service import showing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +32,11 @@ def up(settings: Settings, stop: threading.Event, ready: Callable[[AgentService]
         failures: list[BaseException] = []
         server = server_of(settings)
         held = collecting(source, settings.data_dir, announce, time.time_ns, server=server, settings=settings)
-        with held as (collector, _), reading_beside(None if server else settings.data_dir, settings):
+        with ExitStack() as stack:
+            collector, ledger = stack.enter_context(held)
+            stack.enter_context(reading_beside(None if server else settings.data_dir, settings))
+            access = ledger if server else stack.enter_context(beside(ledger, settings.data_dir))
+            stack.enter_context(showing(access, settings, time.time_ns))
             agent = threading.Thread(target=_guard, args=(service, stop, failures), name="agent")
             agent.start()
             ready(service)

@@ -36,6 +36,7 @@ def environ(directory: Path, **changes: str) -> dict[str, str]:
         "FLOPLEDGER_SEAL_EVERY_S": "0.5",
         "FLOPLEDGER_OTLP_PORT": "0",
         "FLOPLEDGER_GATEWAY_PORT": "0",
+        "FLOPLEDGER_WEB_PORT": "0",
         **changes,
     }
 

@@ -97,6 +97,7 @@ def _environ(tmp_path: Path, bootstrap: str) -> dict[str, dict[str, str]]:
         "FLOPLEDGER_SEAL_EVERY_S": "0.1",
         "FLOPLEDGER_OTLP_PORT": "0",
         "FLOPLEDGER_GATEWAY_PORT": "0",
+        "FLOPLEDGER_WEB_PORT": "0",
     }
     # Without a name of its own a killed collector's partitions would rest for the whole session timeout.
     collector = {

@@ -73,6 +73,7 @@ def _environ(tmp_path: Path) -> dict[str, str]:
         "FLOPLEDGER_SEAL_EVERY_S": "0.1",
         "FLOPLEDGER_OTLP_PORT": "0",
         "FLOPLEDGER_GATEWAY_PORT": "0",
+        "FLOPLEDGER_WEB_PORT": "0",
     }
 
 

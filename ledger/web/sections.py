@@ -1,0 +1,5 @@
+"""What the head of every page leads to."""
+
+from __future__ import annotations
+
+SECTIONS = (("/", "Overview"),)

@@ -1,0 +1,84 @@
+"""The page on a port: beside what counts in `flopledger up`, or by itself."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from cli.settings import Settings
+from ledger.access import Access
+from ledger.errors import Fatal
+from ledger.gateway.server import LOOPBACK, PortTaken
+from ledger.web.app import create_app
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """Serves one ledger from a thread of its own until stopped. Port 0 picks a free one."""
+
+    def __init__(self, access: Access, settings: Settings, now_ns: Callable[[], int], port: int | None = None) -> None:
+        if settings.web_host not in LOOPBACK:
+            raise Fatal(f"web_host {settings.web_host} is reachable from elsewhere: keep it on 127.0.0.1")
+        self._listener = _listen(settings.web_host, settings.web_port if port is None else port)
+        self.port: int = self._listener.getsockname()[1]
+        self._app = create_app(access, settings, now_ns)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                self._app, log_level="error", lifespan="on", server_header=False, timeout_graceful_shutdown=2
+            )
+        )
+        self._thread = threading.Thread(target=self._server.run, args=([self._listener],), name="page", daemon=True)
+        self.url = f"http://{settings.web_host}:{self.port}"
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let viewers go, and answer no more."""
+        self._app.state.page.watch.stop()
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._listener.close()
+
+
+@contextmanager
+def showing(access: Access, settings: Settings, now_ns: Callable[[], int]) -> Iterator[Server | None]:
+    """While the block runs, the page is there. A port that is taken is said once: counting matters more."""
+    if not settings.web_port:
+        yield None
+        return
+    try:
+        server = Server(access, settings, now_ns)
+    except PortTaken as error:
+        log.warning("%s; until then there is no page, and counting goes on", error)
+        yield None
+        return
+    server.start()
+    log.info("the page is at %s", server.url)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            f"the page cannot listen on {host}:{port}: {error.strerror}; free it, or choose another port with "
+            "FLOPLEDGER_WEB_PORT"
+        ) from error
+    return listener
