@@ -13,7 +13,8 @@ from ledger.evidence import Evidence
 from ledger.labels import RunLabels
 from ledger.trail import Trail
 from wire.errors import Unauthentic, WireError
-from wire.opening import from_headers, open_batch
+from wire.opening import from_headers, open_batches
+from wire.seal import Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,16 +22,15 @@ if TYPE_CHECKING:
     from collector.enrolment import Enrolment
     from collector.sources.interface import Message
     from ledger.ledger import Ledger
-    from wire.seal import Sealed
 
 log = logging.getLogger(__name__)
 
 
-class Rejected(Exception):
-    """This message is for the quarantine. `key` is that of who signed it, None where nobody we can name did."""
+class Rejected:
+    """Why a message is for the quarantine. `key` is that of who signed it, None where nobody we can name did."""
 
     def __init__(self, error: WireError | Untrusted, key: str | None) -> None:
-        super().__init__(str(error))
+        self.reason = str(error)
         self.reason_class = reason_class(error)
         self.key = key
 
@@ -47,18 +47,26 @@ class Intake:
         self.changed = True
         """Whether anything was recorded since the runs were held against the lines."""
 
-    def open(self, message: Message, received_at_ns: int) -> Evidence:
-        """The batch in a message; raises `Rejected` for what cannot be opened or trusted."""
-        sealed: Sealed | None = None
-        try:
-            sealed = from_headers(message.body, message.headers)
-            batch = open_batch(sealed)
-            with self._lock:
-                self._enrolment.check(batch)
-        except (WireError, Untrusted) as error:
-            signed = sealed is not None and not isinstance(error, Unauthentic)
-            raise Rejected(error, sealed.key_id if sealed is not None and signed else None) from error
-        return Evidence(sealed, batch, received_at_ns, message.topic, message.partition, message.offset)
+    def open(self, messages: Sequence[Message], received_at_ns: int) -> list[Evidence | Rejected]:
+        """What each message holds; `Rejected` in the place of what cannot be opened or trusted."""
+        held = [_sealed(message) for message in messages]
+        opened = iter(open_batches([one for one in held if isinstance(one, Sealed)]))
+        found: list[Evidence | Rejected] = []
+        with self._lock:
+            for message, sealed in zip(messages, held, strict=True):
+                if not isinstance(sealed, Sealed):
+                    found.append(Rejected(sealed, None))
+                    continue
+                batch = next(opened)
+                try:
+                    if isinstance(batch, WireError):
+                        raise batch
+                    self._enrolment.check(batch)
+                    place = (message.topic, message.partition, message.offset)
+                    found.append(Evidence(sealed, batch, received_at_ns, *place))
+                except (WireError, Untrusted) as error:
+                    found.append(Rejected(error, None if isinstance(error, Unauthentic) else sealed.key_id))
+        return found
 
     def record(self, evidence: Sequence[Evidence]) -> list[Evidence]:
         """Judge these and keep them; returns them as they are recorded. On return they are on disk."""
@@ -88,3 +96,10 @@ class Intake:
                 for item, why in zip(evidence, collisions, strict=True)
             ]
         )
+
+
+def _sealed(message: Message) -> Sealed | WireError:
+    try:
+        return from_headers(message.body, message.headers)
+    except WireError as error:
+        return error

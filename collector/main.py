@@ -42,13 +42,11 @@ class _Round:
 
     messages: Sequence[Message]
     received_at_ns: int
-    unopened: deque[Message] = field(init=False)
+    opened: deque[tuple[Message, Evidence | Rejected]] | None = None
+    """What they hold, as far as it is not settled yet which of them go into the quarantine."""
     evidence: list[Evidence] = field(default_factory=list)
     recorded: list[Evidence] | None = None
     """The evidence as it was judged; None until it is on disk."""
-
-    def __post_init__(self) -> None:
-        self.unopened = deque(self.messages)
 
 
 class Collector:
@@ -174,17 +172,20 @@ class Collector:
         return _Round(messages, self._now_ns() // 1_000 * 1_000)
 
     def _open(self, round_: _Round) -> None:
-        while round_.unopened:
-            message = round_.unopened[0]
-            try:
-                round_.evidence.append(self.intake.open(message, round_.received_at_ns))
+        if round_.opened is None:
+            found = self.intake.open(round_.messages, round_.received_at_ns)
+            round_.opened = deque(zip(round_.messages, found, strict=True))
+        while round_.opened:
+            message, held = round_.opened[0]
+            if isinstance(held, Rejected):
+                log.warning("%s/%d@%d quarantined: %s", message.topic, message.partition, message.offset, held.reason)
+                self._quarantine.put(message, held.reason)
+                self._metrics.quarantined(held.reason_class)
+                self._storm.quarantined(held.key)
+            else:
+                round_.evidence.append(held)
                 self._storm.opened()
-            except Rejected as error:
-                log.warning("%s/%d@%d quarantined: %s", message.topic, message.partition, message.offset, error)
-                self._quarantine.put(message, str(error))
-                self._metrics.quarantined(error.reason_class)
-                self._storm.quarantined(error.key)
-            round_.unopened.popleft()
+            round_.opened.popleft()
 
     def _record(self, round_: _Round) -> None:
         if not round_.evidence or round_.recorded is not None:

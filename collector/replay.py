@@ -56,12 +56,12 @@ def admit_here(intake: Intake, now_ns: Callable[[], int], messages: Sequence[Mes
     received_at_ns = now_ns() // 1_000 * 1_000
     verdicts: list[Verdict | None] = []
     evidence = []
-    for message in messages:
-        try:
-            evidence.append(intake.open(message, received_at_ns))
+    for held in intake.open(messages, received_at_ns):
+        if isinstance(held, Rejected):
+            verdicts.append(Verdict(KEPT, held.reason))
+        else:
+            evidence.append(held)
             verdicts.append(None)
-        except Rejected as error:
-            verdicts.append(Verdict(KEPT, str(error)))
     recorded = iter(intake.record(evidence) if evidence else ())
     return [_judged(next(recorded).excluded_reason) if verdict is None else verdict for verdict in verdicts]
 

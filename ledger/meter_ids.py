@@ -7,7 +7,7 @@ out of reach, a forged one is not; so every new id is compared with the key it s
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wire.batch import KEY_COLUMNS, Key
 
@@ -34,6 +34,15 @@ def fingerprint(incarnation: UUID, key: Key) -> tuple[int, int]:
     return int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little")
 
 
+class MeterTable(NamedTuple):
+    """Meters of one incarnation as a batch names them, and as columns of the ledger."""
+
+    keys: Sequence[Key]
+    ids: list[int]
+    columns: tuple[list[str], ...]
+    """By column of a meter's key."""
+
+
 class MeterIds:
     """Gives out meter ids, and finds an id that stands for two keys of the same run."""
 
@@ -41,25 +50,38 @@ class MeterIds:
         self._store = store
         self._known: dict[UUID, dict[Key, int]] = {}
         self._checks: dict[Place, int] = {}
+        self._tables: dict[UUID, MeterTable] = {}
 
     def of(self, incarnation: UUID, keys: Iterable[Key]) -> list[int]:
         """The ids of these meters, which `collisions` has seen and found nothing against."""
         known = self._known[incarnation]
         return [known[key] for key in keys]
 
+    def table(self, incarnation: UUID, keys: Sequence[Key]) -> MeterTable:
+        """The same with the keys by column, remembered for as long as an incarnation's meters stay the same."""
+        table = self._tables.get(incarnation)
+        if table is None or table.keys is not keys:
+            columns = tuple(map(list, zip(*keys, strict=True)))
+            table = self._tables[incarnation] = MeterTable(keys, self.of(incarnation, keys), columns)
+        return table
+
     def collisions(self, evidence: Sequence[Evidence]) -> list[str | None]:
         """For each batch, why one of its meters cannot be told from another meter of the run; None when all is well."""
         if len(self._checks) > MAX_REMEMBERED:
             self._known.clear()
             self._checks.clear()
-        fresh: list[dict[Key, tuple[int, int]]] = []
-        for item in evidence:
-            incarnation = item.batch.incarnation
-            known = self._known.setdefault(incarnation, {})
-            fresh.append({key: fingerprint(incarnation, key) for key in item.batch.readings.meters if key not in known})
+            self._tables.clear()
+        fresh = [self._fresh(item.batch.incarnation, item.batch.readings.meters) for item in evidence]
         if any(fresh):
             self._learn({(key[0], meter_id) for prints in fresh for key, (meter_id, _) in prints.items()})
         return [self._clash(item, prints) if prints else None for item, prints in zip(evidence, fresh, strict=True)]
+
+    def _fresh(self, incarnation: UUID, keys: Sequence[Key]) -> dict[Key, tuple[int, int]]:
+        table = self._tables.get(incarnation)
+        if table is not None and table.keys is keys:
+            return {}
+        known = self._known.setdefault(incarnation, {})
+        return {key: fingerprint(incarnation, key) for key in keys if key not in known}
 
     def _clash(self, item: Evidence, prints: Mapping[Key, tuple[int, int]]) -> str | None:
         for key, (meter_id, check) in prints.items():

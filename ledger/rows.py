@@ -92,14 +92,17 @@ DEVICES = pa.schema(
 )
 
 
-def to_table(schema: pa.Schema, columns: Mapping[str, Sequence[Any]]) -> pa.Table:
+def to_table(schema: pa.Schema, columns: Mapping[str, Sequence[Any] | pa.Array[Any]]) -> pa.Table:
     """`columns` as a table of this schema; raises ArrowInvalid or OverflowError for a value that does not fit."""
     arrays = []
     for field in schema:
         values = columns[field.name]
-        if field.type == UINT128:
-            values = [None if value is None else value.to_bytes(16, "little") for value in values]
-        array = pa.array(values, field.type)
+        if isinstance(values, pa.Array):
+            array = values
+        else:
+            if field.type == UINT128:
+                values = [None if value is None else value.to_bytes(16, "little") for value in values]
+            array = pa.array(values, field.type)
         if array.null_count and not field.nullable:
             raise pa.ArrowInvalid(f"{field.name} holds a null")
         arrays.append(array)

@@ -77,24 +77,22 @@ class Readings:
     `counts[0]` values in each belong to `meters[0]`, and so on.
     """
 
-    __slots__ = ("_first_ns", "_last", "columns", "counts", "meters")
+    __slots__ = ("columns", "counts", "last_values", "meters")
 
     def __init__(
         self,
         meters: Sequence[Key],
         counts: Sequence[int],
         columns: Mapping[str, Sequence[Any]],
-        last: Mapping[str, Sequence[Any]] | None = None,
-        first_ns: Sequence[int] | None = None,
+        last_values: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
-        """`last` is what the columns say in the last reading of each meter, and `first_ns` when the first one was,
-        where these are known without the columns.
+        """`last_values` is what the columns say in the last reading of each meter, and under `first_at_ns` when the
+        first one was, where these are known without the columns.
         """
         self.meters = meters
         self.counts = counts
         self.columns = columns
-        self._last = last
-        self._first_ns = first_ns
+        self.last_values = last_values
 
     @classmethod
     def from_rows(cls, rows: Iterable[Reading]) -> Readings:
@@ -117,15 +115,15 @@ class Readings:
 
     def last(self, name: str) -> Sequence[Any]:
         """The last value of each meter in a column other than those of the key: its maximum, as counters only grow."""
-        if self._last is not None:
-            return self._last[name]
+        if self.last_values is not None:
+            return self.last_values[name]
         column = self.columns[name]
         return [column[end - 1] for _, end in self.spans()]
 
     def first_ns(self) -> Sequence[int]:
         """When the first reading of each meter was."""
-        if self._first_ns is not None:
-            return self._first_ns
+        if self.last_values is not None:
+            return self.last_values["first_at_ns"]
         at_ns = self.columns["at_ns"]
         return [at_ns[start] for start, _ in self.spans()]
 

@@ -40,14 +40,14 @@ def decode(body: object, again: Callable[[], dict[str, Any]] | None = None) -> R
     """
     if type(body) is not dict:
         raise Malformed("not an object", "readings")
-    meters = _meters(body.get("meters"))
+    meters = known_meters(body.get("meters"))
     counts = _counts(body.get("count"), len(meters))
-    sheet = Sheet(body, counts)
-    last = sheet.checked()
-    return Readings(meters, counts, _Columns(meters, counts, again or (lambda: body)), last, sheet.first("at_ns"))
+    last = Sheet(body, counts).checked()
+    return Readings(meters, counts, LateColumns(meters, counts, again or (lambda: body)), last)
 
 
-def _meters(table: object) -> Sequence[Key]:
+def known_meters(table: object) -> Sequence[Key]:
+    """The meters that a table names; raises `Malformed`."""
     if type(table) is not dict:
         raise Malformed("not an object", "readings.meters")
     parts = [table.get(name) for name in KEY_COLUMNS]
@@ -108,7 +108,7 @@ def _counts(count: object, meters: int) -> list[int]:
     return counts
 
 
-class _Columns(Mapping[str, Sequence[Any]]):
+class LateColumns(Mapping[str, Sequence[Any]]):
     """The columns of `Readings`, made when somebody asks for them."""
 
     __slots__ = ("_again", "_counts", "_meters", "_sheet")

@@ -9,26 +9,31 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from wire.batch import MAX_COUNTER, MAX_FLOP, SCHEMA, Batch, DeviceRecord, Event
+from wire.batch import MAX_COUNTER, MAX_FLOP, SCHEMA, Batch, DeviceRecord, Event, Readings
+from wire.decoding import LateColumns
 from wire.decoding import decode as decode_readings
-from wire.errors import Malformed, Unauthentic
+from wire.ends import ends
+from wire.errors import Malformed, Unauthentic, WireError
+from wire.identifiers import known_uuid
 from wire.rfc3339 import parse_ns
 from wire.seal import MAX_BODY_BYTES, Sealed
 from wire.signature import verified
+from wire.skim import available, skim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from wire.ends import LastValues
+    from wire.skim import Form, Skimmed
 
 MAX_SIZE = 2**32 - 1
-REMEMBERED_UUIDS = 100_000
-"""Of chains and incarnations: an agent sends the same two with every batch."""
+FEW = 4
+"""Fewer are opened one by one sooner than together."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 ShortName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -127,8 +132,8 @@ def decode(sealed: Sealed) -> Batch:
         cluster=body.cluster,
         node=body.node,
         agent=body.agent,
-        chain=_uuid(body.chain, "chain"),
-        incarnation=_uuid(body.incarnation, "incarnation"),
+        chain=known_uuid(body.chain, "chain"),
+        incarnation=known_uuid(body.incarnation, "incarnation"),
         seq=body.seq,
         prev=body.prev,
         sealed_at_ns=_instant(body.sealed_at),
@@ -137,6 +142,61 @@ def decode(sealed: Sealed) -> Batch:
         readings=decode_readings(body.readings, lambda: orjson.loads(sealed.body)["readings"]),
         devices=tuple(_device(device, f"devices.{n}") for n, device in enumerate(body.devices)),
         events=tuple(Event(e.kind, e.at_ns, e.device, e.run, e.detail) for e in body.events),
+    )
+
+
+def open_batches(sealed: Sequence[Sealed]) -> list[Batch | WireError]:
+    """The same as `open_batch` for each of them, at a fraction of the cost where they are alike."""
+    found: list[Batch | WireError | None] = []
+    for one in sealed:
+        try:
+            authenticate(one)
+            found.append(None)
+        except Unauthentic as error:
+            found.append(error)
+    authentic = [n for n, error in enumerate(found) if error is None]
+    for n, opened in zip(authentic, decode_batches([sealed[n] for n in authentic]), strict=True):
+        found[n] = opened
+    return [one for one in found if one is not None]
+
+
+def decode_batches(sealed: Sequence[Sealed]) -> list[Batch | WireError]:
+    """The same as `decode` for each of them."""
+    found: dict[int, Batch | WireError] = {}
+    alike: dict[Form, list[tuple[int, Skimmed]]] = {}
+    if available() and len(sealed) >= FEW:
+        for n, one in enumerate(sealed):
+            skimmed = skim(one.body, one.key_id) if one.schema == SCHEMA else None
+            if skimmed is not None:
+                alike.setdefault(skimmed.form, []).append((n, skimmed))
+    for group in alike.values():
+        if len(group) >= FEW:
+            together = ends([skimmed for _, skimmed in group])
+            for row, (n, skimmed) in enumerate(group):
+                if together.plain[row]:
+                    found[n] = _batch(sealed[n], skimmed, together.of(row))
+    for n, one in enumerate(sealed):
+        if n not in found:
+            try:
+                found[n] = decode(one)
+            except WireError as error:
+                found[n] = error
+    return [found[n] for n in range(len(sealed))]
+
+
+def _batch(sealed: Sealed, skimmed: Skimmed, last: LastValues) -> Batch:
+    meters, counts = skimmed.meters, skimmed.counts
+    return Batch(
+        skimmed.cluster,
+        skimmed.node,
+        sealed.key_id,
+        skimmed.chain,
+        skimmed.incarnation,
+        skimmed.seq,
+        skimmed.prev,
+        skimmed.sealed_at_ns,
+        skimmed.rates,
+        Readings(meters, counts, LateColumns(meters, counts, lambda: orjson.loads(sealed.body)["readings"]), last),
     )
 
 
@@ -165,17 +225,6 @@ def _device(body: _Device, field: str) -> DeviceRecord:
     if flop_per_s_max is not None and flop_per_s_max > MAX_FLOP:
         raise Malformed("past 2^128", f"{field}.flop_per_s_max")
     return DeviceRecord(**{**body.model_dump(), "flop_per_s_max": flop_per_s_max})
-
-
-@lru_cache(REMEMBERED_UUIDS)
-def _uuid(text: str, field: str) -> UUID:
-    try:
-        value = UUID(text)
-    except ValueError as error:
-        raise Malformed("not a UUID", field) from error
-    if str(value) != text:
-        raise Malformed("not the canonical form of a UUID", field)
-    return value
 
 
 def _instant(text: str) -> int:

@@ -15,14 +15,16 @@ from wire.batch import BIG_COLUMNS, COLUMNS, MAX_COUNTER, MAX_FLOP, REQUIRED_COL
 from wire.errors import Malformed
 
 ROWS = "rows"
+FIRST = "first_at_ns"
+"""Among last values: when the first reading of each meter was."""
 
 Values = list[Any]
 """Integers, and None for what was not measured."""
 
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,38})", re.ASCII)
-_COUNTED = ("at_ns", *COLUMNS[8:])
-_PARTS = frozenset(_COUNTED).difference(BIG_COLUMNS)
-_LIMIT = {name: MAX_FLOP if name in BIG_COLUMNS else MAX_COUNTER for name in _COUNTED}
+COUNTED = ("at_ns", *COLUMNS[8:])
+_PARTS = frozenset(COUNTED).difference(BIG_COLUMNS)
+_LIMIT = {name: MAX_FLOP if name in BIG_COLUMNS else MAX_COUNTER for name in COUNTED}
 _NOTHING: dict[str, int] = {}
 
 
@@ -67,7 +69,7 @@ class Sheet:
         self._uniform = counts[0] if counts and counts.count(counts[0]) == len(counts) else 0
         self._spans = [slice(*ends) for ends in pairwise(accumulate(counts, initial=0))]
         self._values: dict[str, Values] = {}
-        self._columns = {name: self._column(name, body.get(name)) for name in _COUNTED}
+        self._columns = {name: self._column(name, body.get(name)) for name in COUNTED}
 
     def checked(self) -> dict[str, Values]:
         """Where each meter stands in the end, by column, once all that must hold was found to hold."""
@@ -86,9 +88,10 @@ class Sheet:
             if max(filter(None, values), default=0) > _LIMIT[name]:
                 raise Malformed(f"past 2^{_LIMIT[name].bit_length()}", f"readings.{name}")
         self._check_bounds()
+        last[FIRST] = self._first("at_ns")
         return last
 
-    def first(self, name: str) -> Values:
+    def _first(self, name: str) -> Values:
         """Where each meter stood in its first reading, in a column that every reading has."""
         column = self._columns[name]
         assert column is not None

@@ -11,8 +11,8 @@ from operator import ge, itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from ledger.derive import HOUR_NS
 from ledger.meter_ids import fingerprint
-from ledger.record import HOUR_NS
 from ledger.rows import CURVE, DEVICES, METERS
 from wire.batch import COUNTER_COLUMNS, KEY_COLUMNS
 
@@ -63,8 +63,7 @@ class _Stretch:
 def _stretch(batch: Batch) -> _Stretch | None:
     """A batch by itself; None for one that reaches over the end of an hour."""
     readings = batch.readings
-    at_ns = readings.columns["at_ns"]
-    firsts = [at_ns[start] for start, _ in readings.spans()]
+    firsts = readings.first_ns()
     lasts = readings.last("at_ns")
     hour = max(lasts) // HOUR_NS
     if min(firsts) // HOUR_NS != hour:

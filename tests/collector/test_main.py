@@ -12,6 +12,7 @@ from collector.quarantine import MAX_CONSECUTIVE
 from collector.sources.interface import Message
 from ledger.errors import Refused
 from ledger.errors import Retry as LedgerRetry
+from ledger.evidence import Evidence
 from tests.collector.rig import Failing, Killed, Rig, spoilt
 from tests.ledger.chains import NOW_NS, Chain, meter
 from wire.batch import DeviceRecord
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ledger.assessment.alert import Alert
-    from ledger.evidence import Evidence
     from ledger.store import Store
     from tests.ledger.engine import Clock
 
@@ -221,7 +221,8 @@ def test_what_a_replay_records_is_assessed_too(rig: Rig) -> None:
     rig.collector.assess()
     sealed = Chain().seal(meter(LINE))
     message = Message(sealed.body, tuple(sealed.headers()), "t", 0, 0)
-    rig.collector.intake.record([rig.collector.intake.open(message, NOW_NS)])
+    opened = rig.collector.intake.open([message], NOW_NS)
+    rig.collector.intake.record([held for held in opened if isinstance(held, Evidence)])
     rig.collector.assess()
     assert {alert.percent for alert in rig.told} == {50, 75, 90}
 

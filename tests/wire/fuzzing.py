@@ -26,7 +26,7 @@ from wire.seal import Sealed, seal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wire.batch import Batch
+    from wire.batch import Batch, Reading
 
 INPUTS = 1_000_000
 SHARES = {"sealed": 0.4, "signed anew": 0.4, "atheris": 0.2}
@@ -47,9 +47,9 @@ _TOKENS = (
 _PARTS = ("body", "sha256", "signature", "key_id", "schema")
 
 
-def subjects() -> list[Sealed]:
-    """Batches of several shapes: one reading, many, sparse, made of one another, with devices and events."""
-    grown = [
+def grown() -> list[Reading]:
+    """Two meters of six readings whose counters are made of one another."""
+    return [
         reading(
             n * 10**10,
             device=f"GPU-{d}",
@@ -58,12 +58,17 @@ def subjects() -> list[Sealed]:
             flop=4096 * (n * 10**12 + d),
             flop_low=4000 * (n * 10**12 + d),
             flop_high=4200 * (n * 10**12 + d) + n * 10**13,
-            tokens=n if d else None,
         )
         for n in range(1, 7)
         for d in range(2)
     ]
-    return [seal(one, KEY) for one in (batch(), batch(reading()), batch(*grown, devices=(), events=()))]
+
+
+def subjects() -> list[Sealed]:
+    """Batches of several shapes: one reading, many, sparse, made of one another, with devices and events."""
+    sparse = [row._replace(tokens=row.at_ns if row.device == "GPU-1" else None) for row in grown()]
+    plain = batch(*grown(), devices=(), events=())
+    return [seal(one, KEY) for one in (batch(), batch(reading()), batch(*sparse, devices=(), events=()), plain)]
 
 
 def changed_bytes(data: bytes, rng: random.Random) -> bytes:
