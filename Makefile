@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.lock
 READY := $(VENV)/.ready
 
-.PHONY: run test chaos services setup lint bench fuzz images lock clean
+.PHONY: run test chaos services setup lint bench fuzz chart images lock clean
 
 run: setup
 	@$(BIN)/flopledger demo
@@ -46,6 +46,10 @@ bench: setup
 # A million inputs for the opening of batches: nothing but an error of ours, and nothing changed that opens.
 fuzz: setup
 	@$(BIN)/python -m tests.wire.fuzzing
+
+# What is made from the chart's values and templates: its schema, its README, its rendered examples.
+chart: setup
+	@$(BIN)/python -m scripts.chart
 
 # Where a container engine answers.
 images:

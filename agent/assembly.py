@@ -12,6 +12,7 @@ from agent.attribution.process_facts import ProcessFacts
 from agent.attribution.sources import Attribution
 from agent.devices.cpu import CpuBackend
 from agent.errors import Fatal
+from agent.health import Health
 from agent.identity import AgentIdentity
 from agent.main import Agent
 from agent.memory import give_memory_back
@@ -46,6 +47,7 @@ class AgentService:
     def __init__(self, settings: Settings, ship_to: KafkaConnection | None = None) -> None:
         self._settings = settings
         self._ship_to = ship_to
+        self.health = Health()
         self._stack = ExitStack()
         try:
             self._assemble()
@@ -76,7 +78,12 @@ class AgentService:
         self.otlp_port = receiver.port
         stack.callback(receiver.close)
         outage_s = None if shipping is None else shipping.outage_s
-        stack.callback(start_telemetry(self.agent, self.outbox, settings.metrics_port, outage_s))
+        exposed = settings.metrics_port > 0
+        stack.callback(start_telemetry(self.agent, self.outbox, outage_s, exposed=exposed))
+        if exposed:
+            from agent.endpoint import Endpoint
+
+            stack.callback(Endpoint(settings.metrics_host, settings.metrics_port, self.health).stop)
 
     def _start_shipping(self) -> ShippingThread | None:
         if self._ship_to is None:
@@ -98,6 +105,7 @@ class AgentService:
         while True:
             started_s = time.monotonic()
             self.agent.tick()
+            self.health.sampled(self.agent.trouble)
             if started_s >= seal_at_s:
                 if self.agent.seal() and self._shipping is not None:
                     self._shipping.stored()

@@ -11,6 +11,7 @@ import typer
 from agent.assembly import KEY_FILE, AgentService, make_backends
 from agent.attribution.sources import Attribution
 from agent.device_listing import list_devices
+from agent.preparing import prepare_node
 from cli.kafka_settings import kafka_connection
 from cli.output import Format
 from cli.settings import load
@@ -39,6 +40,15 @@ def devices(form: FormatOption = Format.TABLE) -> None:
     # What the backends warn of is part of what is printed.
     logging.getLogger("agent").setLevel(logging.ERROR)
     list_devices(make_backends(load(), Attribution([], time.monotonic_ns), time.time_ns), form)
+
+
+@app.command()
+def prepare(
+    owner: Annotated[int, typer.Option(min=0, help="user id that the agent runs as")],
+) -> None:
+    """Give this node's folders to the user that the agent runs as, and print its key. Run as root, with CHOWN alone."""
+    settings = load()
+    typer.echo(f"{prepare_node(settings, owner)} {settings.node}")
 
 
 @app.command()

@@ -66,6 +66,7 @@ class Agent:
         self._inventory_sealed: tuple[DeviceRecord, ...] = ()
         self._silent: dict[str, str] = {}
         self._sealing_waits = False
+        self._away: list[str] = []
         self.ticks = 0
         stored = outbox.baseline() or {"snapshots": {}, "reports": None, "at_ns": 0}
         self._before: dict[str, Snapshot] = baseline.decode(stored["snapshots"])
@@ -83,6 +84,15 @@ class Agent:
     def silent_devices(self) -> int:
         """How many devices could not be read the last time."""
         return sum(device in self._silent for device in self._inventory)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is counted now; None when something is."""
+        if not self._inventory:
+            reasons = "; ".join(self._away) or "no backend finds one"
+            return f"no device can be measured: {reasons}. `flopledger agent devices` says more"
+        silent = [self._silent[device] for device in self._inventory if device in self._silent]
+        return f"no device can be read: {'; '.join(silent)}" if len(silent) == len(self._inventory) else None
 
     def tick(self) -> None:
         """Sample every device once and count what happened since the last time."""
@@ -207,6 +217,7 @@ class Agent:
 
     def _take_inventory(self) -> None:
         found: dict[str, tuple[Backend, Device, DeviceRecord]] = {}
+        self._away = []
         for backend in self._backends:
             try:
                 for device in backend.devices():
@@ -216,7 +227,9 @@ class Agent:
                         found[device.id] = (backend, device, record)
             except (SkipDevice, Retry) as error:
                 log.warning("%s: %s", backend.name, error)
+                self._away.append(f"{backend.name}: {error}")
                 found.update({name: held for name, held in self._inventory.items() if held[0] is backend})
+            self._away += backend.notices
         self._inventory = found
 
     def _identify(self, device: Device) -> Callable[[ProcessKey], RunIdentity | None]:

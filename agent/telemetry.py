@@ -1,6 +1,6 @@
 """What the agent says of itself, by opentelemetry-sdk: read from its state when somebody asks, never on the hot path.
 
-Prometheus scrapes it on `metrics_port`; with `OTEL_EXPORTER_OTLP_ENDPOINT` in the environment it is pushed there too.
+Prometheus scrapes it from the endpoint; with `OTEL_EXPORTER_OTLP_ENDPOINT` in the environment it is pushed there too.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
-from agent.errors import Fatal
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -25,15 +23,19 @@ PUSH_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 def start_telemetry(
-    agent: Agent, outbox: Outbox, metrics_port: int, outage_s: Callable[[], float] | None = None
+    agent: Agent, outbox: Outbox, outage_s: Callable[[], float] | None = None, *, exposed: bool = False
 ) -> Callable[[], None]:
-    """Expose the agent's own metrics; returns what stops it. Without a port and an endpoint nothing is started.
+    """Register the agent's own metrics; returns what stops it. With nobody to tell them to nothing is started.
+
+    `exposed` says that an endpoint serves Prometheus's registry.
 
     `outage_s` says for how long nothing could be shipped; None where nothing is shipped.
     """
     readers: list[MetricReader] = []
-    if metrics_port:
-        readers.append(_prometheus_reader(metrics_port))
+    if exposed:
+        from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415
+
+        readers.append(PrometheusMetricReader())
     if os.environ.get(PUSH_ENDPOINT):
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
 
@@ -68,14 +70,3 @@ def _observe(read: Callable[[], float]) -> Callable[[CallbackOptions], Iterable[
         return [Observation(read())]
 
     return callback
-
-
-def _prometheus_reader(port: int) -> MetricReader:
-    from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415
-    from prometheus_client import start_http_server  # noqa: PLC0415
-
-    try:
-        start_http_server(port, "127.0.0.1")
-    except OSError as error:
-        raise Fatal(f"FLOPLEDGER_METRICS_PORT: port {port}: {error.strerror}; choose another, or 0 for none") from error
-    return PrometheusMetricReader()

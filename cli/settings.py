@@ -91,7 +91,10 @@ class Settings(BaseSettings):
     otlp_host: str = Field("127.0.0.1", description="where training loops report to")
     otlp_port: Annotated[int, Field(ge=0, le=65535)] = Field(4319, description="0 picks a free port")
     otlp_token_file: Path | None = Field(None, description="file with the bearer token that reports must carry")
-    metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(0, description="Prometheus port of the agent; 0 is off")
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="where the agent's endpoint listens")
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        0, description="port of the agent's /healthz, /readyz and /metrics; 0 is off"
+    )
 
     kafka_bootstrap: str | None = Field(
         None,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "flopledger.checkpoint/1"
 KIND = "checkpoint"
+FILE_NAME = "checkpoint-{:0>12}.json"
+"""In a folder, by the number of its journal entry: the order of the names is that of the entries."""
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
 _Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -122,6 +124,14 @@ def export(ledger: Access, entry_index: int, path: Path) -> None:
         raise Refused(
             f"{path}: {error.strerror}; the checkpoint is journal entry {entry_index} all the same"
         ) from error
+
+
+def latest(folder: Path) -> Path:
+    """The file of the last checkpoint in a folder; raises `Refused` when there is none."""
+    found = max(folder.glob("checkpoint-*.json"), default=None)
+    if found is None:
+        raise Refused(f"{folder} holds no checkpoint: `flopledger ledger checkpoint --out {folder}` makes one")
+    return found
 
 
 def load(path: Path) -> Checkpoint:

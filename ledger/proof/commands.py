@@ -16,7 +16,7 @@ from cli.output import Format, emit, print_json, progress_bar
 from cli.settings import load
 from ledger.access import connect
 from ledger.place import place
-from ledger.proof.checkpoint import export, read
+from ledger.proof.checkpoint import FILE_NAME, export, latest, read
 from ledger.proof.checkpoint import load as load_checkpoint
 from ledger.proof.findings import COLUMNS as FINDING_COLUMNS
 from ledger.proof.journal import Entry, entries
@@ -29,7 +29,7 @@ JOURNAL_COLUMNS = ("entry_index", "at", "kind", "author", "state", "sha256", "da
 
 
 def checkpoint(
-    out: Annotated[Path | None, typer.Option(help="file to keep outside, for `verify --expect`")] = None,
+    out: Annotated[Path | None, typer.Option(help="file to keep outside, or folder, for `verify --expect`")] = None,
     author: Annotated[str, typer.Option(help="who asks for it")] = "command line",
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -38,6 +38,7 @@ def checkpoint(
         index = ledger.checkpoint(author)
         made = read(ledger, index)
         if out is not None:
+            out = out / FILE_NAME.format(index) if out.is_dir() else out
             export(ledger, index, out)
     row = {
         "entry_index": made.entry_index,
@@ -52,11 +53,11 @@ def checkpoint(
 
 
 def verify(
-    expect: Annotated[Path | None, typer.Option(help="a checkpoint that was kept outside")] = None,
+    expect: Annotated[Path | None, typer.Option(help="a checkpoint kept outside, or the folder of some")] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Check all evidence, and everything derived from it. Exits 1 when something is wrong."""
-    expected = None if expect is None else load_checkpoint(expect)
+    expected = None if expect is None else load_checkpoint(latest(expect) if expect.is_dir() else expect)
     with connect(place(load()), time.time_ns) as ledger, progress_bar("verifying") as progress:
         report = verify_ledger(ledger, time.time_ns, time.sleep, expected, progress)
     found = [finding.row() for finding in report.findings]

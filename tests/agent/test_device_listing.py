@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent.devices.nvml.errors import NO_DRIVER
 from tests.agent.devices.nvml.machine import A100, H100
 from tests.agent.devices.nvml.scripted.build import library
 
@@ -75,9 +76,9 @@ def test_every_device_is_listed_with_its_method_and_the_better_ones_with_why_not
 def test_a_node_without_a_driver_says_so_and_is_no_failure(tmp_path: Path) -> None:
     answer = devices(tmp_path, driver=False)
     assert (answer.code, answer.listed["devices"]) == (0, [])
-    assert answer.listed["notices"] == ["no NVIDIA driver: libnvidia-ml.so.1 not found"]
+    assert answer.listed["notices"] == [NO_DRIVER]
     table = devices(tmp_path, driver=False, form="table")
-    assert table.err == "no NVIDIA driver: libnvidia-ml.so.1 not found\n"
+    assert table.err == f"{NO_DRIVER}\n"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,10 @@ from agent.errors import AgentError, Fatal, Retry, SkipDevice
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NO_DRIVER = (
+    "no NVIDIA driver: libnvidia-ml.so.1 not found; install it, or show it to this container (the chart's agent.driver)"
+)
+
 
 class Code(IntEnum):
     """The return codes that the agent tells apart, as nvml.h numbers them."""
@@ -54,7 +58,7 @@ _TABLE: Mapping[int, tuple[type[AgentError], str]] = {
     Code.DRIVER_NOT_LOADED: (Retry, "the NVIDIA kernel module is not loaded: run nvidia-smi to see why"),
     Code.TIMEOUT: (Retry, "the driver timed out"),
     Code.IRQ_ISSUE: (Retry, "the kernel reports an interrupt problem with a GPU: see dmesg"),
-    Code.LIBRARY_NOT_FOUND: (Retry, "no NVIDIA driver: libnvidia-ml.so.1 not found"),
+    Code.LIBRARY_NOT_FOUND: (Retry, NO_DRIVER),
     Code.FUNCTION_NOT_FOUND: (SkipDevice, "this driver lacks the call: update the driver"),
     Code.CORRUPTED_INFOROM: (SkipDevice, "the GPU's infoROM is corrupted"),
     Code.GPU_IS_LOST: (SkipDevice, "the GPU fell off the bus: see dmesg for its Xid, then reset it or reboot"),

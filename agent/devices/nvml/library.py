@@ -7,7 +7,7 @@ import logging
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from agent.devices.nvml.errors import Code, advice, code_of, upgraded_underneath
+from agent.devices.nvml.errors import NO_DRIVER, Code, advice, code_of, upgraded_underneath
 from agent.errors import Retry
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NO_DRIVER = "no NVIDIA driver: libnvidia-ml.so.1 not found"
 _FIRST_WAIT_NS = 1_000_000_000
 _LONGEST_WAIT_NS = 60_000_000_000
 

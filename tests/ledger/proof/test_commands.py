@@ -90,6 +90,16 @@ def test_a_ledger_is_verified_where_it_is_held_and_found_in_order(tmp_path: Path
     assert (report["batches"], report["readings"]) == (1, 1)
 
 
+def test_in_a_folder_a_checkpoint_names_itself_and_the_latest_counts(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=f"ledger checkpoint --out {tmp_path}"):
+        ask("verify", "--expect", str(tmp_path), code=2)
+    # One that is not this ledger's, of an earlier entry by its name: it is not looked at.
+    (tmp_path / "checkpoint-000000000001.json").write_text(json.dumps(other_checkpoint()), encoding="utf-8")
+    (row,) = ask("checkpoint", "--out", str(tmp_path))["checkpoint"]
+    assert row["file"] == str(tmp_path / f"checkpoint-{row['entry_index']:012}.json")
+    assert ask("verify", "--expect", str(tmp_path))["ok"]
+
+
 def test_a_checkpoint_of_another_ledger_is_a_finding(tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text(json.dumps(other_checkpoint()))

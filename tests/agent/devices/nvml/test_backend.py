@@ -8,6 +8,7 @@ import pynvml
 import pytest
 
 from agent.devices.interface import Device, Method
+from agent.devices.nvml.errors import NO_DRIVER
 from agent.errors import Fatal, Retry, SkipDevice
 from compute.accelerators import table
 from tests.agent.devices.nvml.machine import BOOT_NS, H100, START_NS, Load, Machine, S, hmma
@@ -24,7 +25,7 @@ def test_a_node_without_a_driver_has_no_devices_and_says_why(machine: Machine, m
     monkeypatch.setattr(pynvml, "CDLL", nowhere)
     backend, devices = machine.started()
     assert devices == []
-    assert backend.notices == ("no NVIDIA driver: libnvidia-ml.so.1 not found",)
+    assert backend.notices == (NO_DRIVER,)
     gpu = Device("GPU-0", "gpu", "gone", None, None, None)
     assert not any(capability.available for capability in backend.capabilities(gpu))
     with pytest.raises(SkipDevice):
