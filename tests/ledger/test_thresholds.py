@@ -187,7 +187,9 @@ def test_only_lines_in_force_or_coming_apply(status: str, from_until: str, appli
 @pytest.mark.parametrize(
     ("line_id", "day", "standing"),
     [
-        ("eu-aia-51-2", "2024-03-04", "not adopted yet"),
+        ("eu-aia-51-2", "2024-03-04", "coming"),
+        ("eu-gpai-1e23", "2025-07-17", "not adopted yet"),
+        ("eu-gpai-1e23", "2025-07-18", "guidance"),
         ("eu-aia-51-2", "2025-08-01", "coming"),
         ("eu-aia-51-2", "2025-08-02", "in force"),
         ("us-eo14110-model", "2023-10-30", "in force"),
