@@ -17,6 +17,8 @@ from collector.telemetry import Telemetry
 from ledger.access import Holder, Remote, connect
 from ledger.ledger import Ledger
 from ledger.place import Server, place
+from ledger.refreshing import refreshing
+from ledger.store import Store
 from wire.rfc3339 import format_ns
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ def collecting(
             holder = Holder(ledger, data_dir, {REPLAY: answering(collector.intake, now_ns)})
             stack.callback(holder.stop)
             holder.start()
+        else:
+            stack.enter_context(refreshing(lambda: Store.server(server), ledger.is_writer))
         if settings is not None and settings.collector_port:
             endpoint = Endpoint(settings.collector_host, settings.collector_port, collector.health, telemetry, ledger)
             stack.callback(endpoint.stop)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ledger.errors import LedgerError
-from ledger.rollups import Rollups
+from ledger.refreshing import EVERY_S, refreshing
 from ledger.store import Store
 
 if TYPE_CHECKING:
@@ -20,9 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REFRESH_EVERY_S = 30.0
-SHARE = 20
-"""A refresh is followed by this many times as long without one, so it takes a twentieth of one core at most."""
+REFRESH_EVERY_S = EVERY_S
 
 
 @contextmanager
@@ -47,25 +42,9 @@ def reading_beside(data_dir: Path | None, settings: Settings) -> Iterator[None]:
             gateway.start()
         except PortTaken as error:
             log.warning("%s; until then nobody reads the ledger over HTTP, and counting goes on", error)
-    stop = threading.Event()
-    thread = threading.Thread(target=_refresh, args=(directory, stop), name="ledger-rollups", daemon=True)
-    thread.start()
     try:
-        yield
+        with refreshing(lambda: Store.embedded(directory), every_s=REFRESH_EVERY_S):
+            yield
     finally:
-        stop.set()
-        thread.join()
         if gateway is not None:
             gateway.stop()
-
-
-def _refresh(directory: Path, stop: threading.Event) -> None:
-    pause_s = REFRESH_EVERY_S
-    with closing(Store.embedded(directory)) as store:
-        while not stop.wait(pause_s):
-            began = time.monotonic()
-            try:
-                Rollups(store).refresh()
-            except LedgerError as error:
-                log.warning("the page's curves are not brought up: %s", error)
-            pause_s = max(REFRESH_EVERY_S, SHARE * (time.monotonic() - began))

@@ -31,7 +31,6 @@ def test_while_it_counts_the_ledger_can_be_read_and_its_curves_are_brought_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "REFRESH_EVERY_S", 0.05)
-    monkeypatch.setattr(service, "SHARE", 0)
     port = free_port()
     with (
         closing(Ledger.open(tmp_path, Clock())) as ledger,
