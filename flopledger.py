@@ -25,7 +25,7 @@ COMMANDS = {
     "thresholds": ("ledger.threshold_commands:app", "Lines in law, and where runs stand."),
     "estimate": ("cli.estimates:app", "Compute that nobody measured: by a model's shape, or by device-hours."),
     "import": ("ledger.imports.commands:app", "Compute from before the agents: GPU-hours, Prometheus, Slurm."),
-    "web": ("ledger.web.commands:web", "The page on any ledger."),
+    "web": ("ledger.web.commands:app", "The page on any ledger."),
     "version": ("standalone.commands:version", "Versions of this program, its wire format and its FLOP table."),
 }
 """Name → (what holds it, what `flopledger --help` says): an agent's process never loads the database."""

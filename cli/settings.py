@@ -173,6 +173,23 @@ class Settings(BaseSettings):
     web_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8400, description="port of the page that `up` and `web` serve; 0 is off"
     )
+    web_tokens_file: Path | None = Field(
+        None,
+        description="hashes of the tokens that let people see the page, made by `flopledger web token`; default "
+        "`web-tokens` in the data directory, if it is there",
+    )
+    web_trusted_proxies: tuple[str, ...] = Field(
+        (), description="addresses or networks of proxies that sign people in and are believed, as a JSON list"
+    )
+    web_groups: dict[str, str] = Field(
+        default_factory=dict,
+        description="what the groups that such a proxy names may do, as JSON: "
+        '`{"ml-audit": "auditor", "*": "viewer"}`; `*` is whoever is signed in',
+    )
+    web_user_header: str = Field("X-Forwarded-User", min_length=1, description="header in which the proxy names people")
+    web_groups_header: str = Field(
+        "X-Forwarded-Groups", min_length=1, description="header in which it names their groups, with commas in between"
+    )
     web_refresh_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         5.0, description="seconds between two looks of the page at the ledger; more where a look takes long"
     )

@@ -16,6 +16,9 @@ from starlette.middleware.gzip import GZipMiddleware
 from cli.settings import Settings
 from ledger.access import Access
 from ledger.web import api, assets, live, pages, trouble
+from ledger.web.entry import sign_in
+from ledger.web.entry.admission import Entry
+from ledger.web.entry.gate import Gate
 from ledger.web.guard import Guard
 from ledger.web.state import Page
 
@@ -25,6 +28,7 @@ API = "/api/v1"
 def create_app(access: Access, settings: Settings, now_ns: Callable[[], int] = time.time_ns) -> FastAPI:
     """The application over one ledger. Looks at it while it is served; nothing is written by a GET."""
     page = Page.over(access, settings, now_ns)
+    entry = Entry.of(settings, now_ns)
 
     @asynccontextmanager
     async def watching(app: FastAPI) -> AsyncIterator[None]:
@@ -34,6 +38,7 @@ def create_app(access: Access, settings: Settings, now_ns: Callable[[], int] = t
             yield
         finally:
             page.watch.stop()
+            entry.audit.close()
 
     app = FastAPI(
         title="flopledger",
@@ -46,8 +51,12 @@ def create_app(access: Access, settings: Settings, now_ns: Callable[[], int] = t
         lifespan=watching,
     )
     app.state.page = page
+    app.state.entry = entry
+    # The one that is added last is passed first.
+    app.add_middleware(Gate, entry=entry)
     app.add_middleware(Guard)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
+    app.include_router(sign_in.router)
     app.include_router(api.router, prefix=API)
     app.include_router(live.router)
     app.include_router(assets.router)

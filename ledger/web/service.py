@@ -12,8 +12,7 @@ import uvicorn
 
 from cli.settings import Settings
 from ledger.access import Access
-from ledger.errors import Fatal
-from ledger.gateway.server import LOOPBACK, PortTaken
+from ledger.gateway.server import PortTaken
 from ledger.web.app import create_app
 
 log = logging.getLogger(__name__)
@@ -23,14 +22,17 @@ class Server:
     """Serves one ledger from a thread of its own until stopped. Port 0 picks a free one."""
 
     def __init__(self, access: Access, settings: Settings, now_ns: Callable[[], int], port: int | None = None) -> None:
-        if settings.web_host not in LOOPBACK:
-            raise Fatal(f"web_host {settings.web_host} is reachable from elsewhere: keep it on 127.0.0.1")
+        self._app = create_app(access, settings, now_ns)
         self._listener = _listen(settings.web_host, settings.web_port if port is None else port)
         self.port: int = self._listener.getsockname()[1]
-        self._app = create_app(access, settings, now_ns)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                self._app, log_level="error", lifespan="on", server_header=False, timeout_graceful_shutdown=2
+                self._app,
+                log_level="error",
+                lifespan="on",
+                server_header=False,
+                timeout_graceful_shutdown=2,
+                proxy_headers=False,  # which proxies are believed is for `entry/proxy.py` to say
             )
         )
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],), name="page", daemon=True)
