@@ -28,6 +28,7 @@ services:
 	@sh scripts/services.sh prometheus || test -z "$$CI"
 	@sh scripts/services.sh tools || test -z "$$CI"
 	@sh scripts/services.sh browser || test -z "$$CI"
+	@sh scripts/services.sh examples || test -z "$$CI"
 
 setup: $(READY)
 
@@ -62,6 +63,9 @@ lock: setup
 	$(COMPILE) pyproject.toml --extra agent -c $(LOCK) --no-annotate -o requirements/agent.lock
 	$(COMPILE) pyproject.toml --extra all -c $(LOCK) --no-annotate -o requirements/collector.lock
 	$(COMPILE) --group pyproject.toml:images -c $(LOCK) --no-annotate -o requirements/images.lock
+	$(COMPILE) examples/jax/requirements.txt --no-annotate -o tests/examples/jax.lock
+	printf 'opentelemetry-sdk\nopentelemetry-exporter-otlp-proto-http\n' | $(COMPILE) - --no-annotate -o tests/examples/torch.lock
+	printf 'transformers\nlightning\npytorch-lightning\n' | $(COMPILE) - --no-deps --no-annotate -o tests/examples/sources.lock
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets what tests need beside Python: sh scripts/services.sh kafka|prometheus|tools|browser
+# Gets what tests need beside Python: sh scripts/services.sh kafka|prometheus|tools|browser|examples
 # Kafka's jars go to .cache/kafka-<version>; Java and Maven, where missing, come from apt if root runs this.
 # Exits 3 when the service can't be had, and says what to do.
 set -eu
@@ -93,13 +93,43 @@ browser() {
     if [ -d "$axe" ]; then rm -rf "$fresh"; else mv "$fresh" "$axe"; fi
 }
 
+# What the examples are run with: JAX, Debian's PyTorch, and the sources of Transformers and Lightning to look things up in.
+examples() {
+    uv=".venv/bin/uv"
+    home=".cache/examples"
+    if ! /usr/bin/python3 -c 'import torch' 2>/dev/null; then
+        if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+            echo "The examples' tests want Debian's PyTorch. Run: sudo sh scripts/services.sh examples" >&2
+            exit 3
+        fi
+        echo "Installing PyTorch ..."
+        { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-torch; } >/dev/null || exit 3
+    fi
+    cat tests/examples/*.lock >".cache/examples.wanted"
+    if cmp -s ".cache/examples.wanted" "$home/locks"; then return; fi
+    echo "Fetching what the examples are run with into $home (600 MB on disk, once) ..."
+    fresh="$(mktemp -d .cache/examples.XXXXXX)"
+    {
+        "$uv" venv --quiet --relocatable "$fresh/jax" &&
+            "$uv" pip sync --quiet --python "$fresh/jax" --require-hashes tests/examples/jax.lock &&
+            "$uv" pip install --quiet --python /usr/bin/python3 --target "$fresh/torch" --require-hashes \
+                -r tests/examples/torch.lock &&
+            "$uv" pip install --quiet --target "$fresh/sources" --no-deps --require-hashes -r tests/examples/sources.lock
+    } || { rm -rf "$fresh"; exit 3; }
+    mv ".cache/examples.wanted" "$fresh/locks"
+    chmod 755 "$fresh"
+    rm -rf "$home"
+    mv "$fresh" "$home"
+}
+
 case "${1:-}" in
 kafka) kafka ;;
 prometheus) prometheus ;;
 tools) tools ;;
 browser) browser ;;
+examples) examples ;;
 *)
-    echo "Usage: sh scripts/services.sh kafka|prometheus|tools|browser" >&2
+    echo "Usage: sh scripts/services.sh kafka|prometheus|tools|browser|examples" >&2
     exit 2
     ;;
 esac
