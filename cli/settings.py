@@ -194,6 +194,31 @@ class Settings(BaseSettings):
         5.0, description="seconds between two looks of the page at the ledger; more where a look takes long"
     )
 
+    alert_percents: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        (50, 75, 90, 100), description="fractions of a line that are alerted on, in percent, as a JSON list"
+    )
+    alert_lead_days: tuple[Annotated[int, Field(ge=1, le=365)], ...] = Field(
+        (30, 14, 7), description="days before the forecast date of crossing that are alerted on, as a JSON list"
+    )
+    alert_subjects: tuple[Literal["run", "model", "system"], ...] = Field(
+        ("run", "model", "system"), min_length=1, description="what is held against lines, as a JSON list"
+    )
+    alert_coverage_min: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.95, description="alert when less of a run's device time was observed"
+    )
+    alert_agent_silent_s: Annotated[float, Field(ge=60)] = Field(
+        900.0, description="alert when nothing was recorded of an agent for so many seconds"
+    )
+    alert_unattributed_max_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.05, description="alert when more of what a cluster computes belongs to no known run"
+    )
+    alert_totals_apart_min: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.9, description="alert when hardware over reported compute of a run is less"
+    )
+    alert_totals_apart_max: Annotated[float, Field(ge=1)] = Field(1.6, description="alert when it is more")
+    alert_collector_stopped_s: Annotated[float, Field(ge=60)] = Field(
+        900.0, description="alert when nothing at all was recorded for so many seconds"
+    )
     assess_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(5.0, description="seconds between assessments")
 
 

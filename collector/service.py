@@ -15,6 +15,7 @@ from collector.quarantine import DirectoryQuarantine, StormWatch
 from collector.replay import REPLAY, admit_here, admit_there, answering
 from collector.telemetry import Telemetry
 from ledger.access import Holder, Remote, connect
+from ledger.assessment.rules import Rules
 from ledger.ledger import Ledger
 from ledger.place import Server, place
 from ledger.refreshing import refreshing
@@ -55,6 +56,8 @@ def collecting(
     with ExitStack() as stack:
         stack.callback(source.close)
         ledger = stack.enter_context(closing(Ledger.open(server or data_dir, now_ns, is_writer)))
+        if settings is not None:
+            ledger.watch(Rules.of(settings))
         telemetry = stack.enter_context(closing(Telemetry()))
         collector = Collector(
             source,

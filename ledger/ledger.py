@@ -9,8 +9,9 @@ from itertools import groupby
 from typing import IO, TYPE_CHECKING, Any
 
 from cli.held import AlreadyHeld, hold
-from ledger.assess import assess
-from ledger.catalogue_record import due, lines
+from ledger.assessment.assessor import Assessor
+from ledger.assessment.rules import Rules
+from ledger.catalogue_record import due
 from ledger.errors import Damaged, Held, Refused
 from ledger.journal import Journal, Statement
 from ledger.meter_ids import MeterIds
@@ -58,7 +59,7 @@ class Ledger:
         self._log = Log(store)
         self._logging = threading.Lock()
         self._published = False
-        self._raised = self._read_raised()
+        self.watch(Rules())
 
     @classmethod
     def open(cls, place: Place, now_ns: Callable[[], int], is_writer: Callable[[], bool] = lambda: True) -> Ledger:
@@ -153,16 +154,17 @@ class Ledger:
         self._journal.append(due(self))
         self._published = True
 
+    def watch(self, rules: Rules) -> None:
+        """Raise alerts by these rules from now on."""
+        self._assessor = Assessor(
+            self, self._journal.append, lambda rows: self._store.insert("outlook", rows), rules, shared=self.shared
+        )
+
     def raise_alerts(self, author: str) -> list[Alert]:
-        """Assess every run against every line on record, put new alerts on record, and return those."""
+        """Assess what has changed, put what is new on record, and return the alerts that were raised."""
         if not self._published:
             self.publish_catalogue()
-        if self.shared:
-            self._raised = self._read_raised()
-        new = [a for a in assess(self, lines(self), self._now_ns()) if a.alert_id not in self._raised]
-        self._journal.append([alert.statement(author) for alert in new])
-        self._raised.update(alert.alert_id for alert in new)
-        return new
+        return self._assessor.assess(author, self._now_ns())
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
         """Answer one of our own statements, read-only. What strangers ask goes through `ledger.readonly` first."""
@@ -171,9 +173,6 @@ class Ledger:
     def query_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The same by column, for evidence that is read in pages."""
         return self._store.query_arrow(sql, parameters)
-
-    def _read_raised(self) -> set[str]:
-        return {row[0] for row in self._store.query("SELECT alert_id FROM alert_history").rows}
 
     def close(self) -> None:
         """Let go of the directory."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date  # noqa: TC003 - pydantic reads it at run time
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from cli.exits import Misconfigured
 from cli.numbers import whole
@@ -60,6 +60,7 @@ class Line(BaseModel):
     citation: str
     counts: str
     notification: str
+    notify_within_days: Annotated[int, Field(ge=1)] | None = None
     source: str
     retrieved_on: date | None = None
     note: str = ""
@@ -99,6 +100,8 @@ class Threshold:
     citation: str
     counts: str
     notification: str
+    notify_within_days: int | None
+    """Days from the moment at which crossing is foreseeable until whoever must be told must have been."""
     source: str
     retrieved_on: date | None
     note: str
@@ -145,7 +148,8 @@ class Threshold:
 
     def data(self) -> dict[str, Any]:
         """The content of its journal entry: amounts as decimal strings, dates as ISO 8601."""
-        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+        texts = {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+        return {**texts, "notify_within_days": self.notify_within_days}
 
 
 def _plain(value: object) -> object:

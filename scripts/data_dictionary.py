@@ -119,6 +119,7 @@ MEANINGS = {
     "name": "its name",
     "node": "node that the agent says it is on",
     "notification": "who must be told, and by when",
+    "notify_within_days": "days from the moment of foreseeability until the notification is due",
     "notify_by": "when the notification that the line asks for is due, counted from the moment of foreseeability",
     "observed_ns": "device time that a counter covers",
     "occurrence": "how many alerts on the same thing had been resolved before it was raised",

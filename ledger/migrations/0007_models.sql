@@ -293,6 +293,7 @@ SELECT
     JSONExtractString(t.line, 'citation') AS citation,
     JSONExtractString(t.line, 'counts') AS counts,
     JSONExtractString(t.line, 'notification') AS notification,
+    JSONExtract(t.line, 'notify_within_days', 'Nullable(UInt32)') AS notify_within_days,
     JSONExtractString(t.line, 'source') AS source,
     toDate32OrNull(JSONExtractString(t.line, 'retrieved_on')) AS retrieved_on,
     toBool(JSONExtractString(t.line, 'catalogue') != '') AS shipped,

@@ -107,19 +107,19 @@ def _answer(report: Report) -> dict[str, str]:
 
 
 def _foreseen(report: Report) -> str:
-    """When this ledger first said that the line would be reached."""
-    expecting = [row for row in report.alerts if row["percent"] == 100 and row["kind"] in {"planned", "forecast"}]
-    reached = [row for row in report.alerts if row["percent"] == 100 and row["kind"] == "estimate"]
+    """When crossing became foreseeable, by when that was to be notified, and when the line was reached."""
     says = []
-    if expecting:
-        first = expecting[0]
-        why = "the declared budget reaches it" if first["kind"] == "planned" else "the forecast reaches it"
+    if report.foreseeable:
+        first = report.foreseeable[0]
         says.append(
-            f"This ledger first said that the line would be reached on {_moment(first['first_seen'])} "
-            f"(journal entry {first['entry_index']}: {why})."
+            f"Crossing the line was foreseeable from {_moment(first['foreseeable_at'])} on (journal entry "
+            f"{first['entry_index']}, rule {first['rule']}: {first['because']})."
         )
+        if first["notify_by"] is not None:
+            says.append(f"Counted from then, the notification is due by {_moment(first['notify_by'])}.")
     else:
-        says.append("No alert on record expects the line to be reached.")
+        says.append("Nothing on record has made crossing the line foreseeable.")
+    reached = [row for row in report.alerts if row["percent"] == 100 and row["kind"] == "estimate"]
     if reached:
         says.append(
             f"The estimate had reached it by {_moment(reached[0]['first_seen'])} "

@@ -74,6 +74,7 @@ def test_a_line_is_read_as_it_is_written() -> None:
         citation="Article 1",
         counts="all of it",
         notification="at once",
+        notify_within_days=None,
         source="https://example.org",
         retrieved_on=None,
         note="",
