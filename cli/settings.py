@@ -219,7 +219,7 @@ class Settings(BaseSettings):
     alert_collector_stopped_s: Annotated[float, Field(ge=60)] = Field(
         900.0, description="alert when nothing at all was recorded for so many seconds"
     )
-    assess_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(5.0, description="seconds between assessments")
+    assess_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(1.0, description="seconds between assessments")
 
 
 def load(overrides: dict[str, Any] | None = None) -> Settings:

@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from collector.enrolment import Enrolment
-from collector.errors import Retry
+from collector.errors import QuarantineStorm, Retry
 from collector.health import Health
 from collector.intake import Intake, Rejected
 from collector.metrics import Metrics
 from collector.patience import BackOff, Patience
 from collector.quarantine import StormWatch
+from ledger.assessment.register import STORM
+from ledger.errors import LedgerError
 from ledger.errors import Retry as LedgerRetry
+from ledger.journal import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +37,8 @@ MAX_MESSAGES = 2_048
 IDLE_S = 0.5
 """How long a round waits for a first message."""
 AUTHOR = "collector"
+HOUR_NS = 3_600_000_000_000
+LOOK_EVERY_NS = 10_000_000_000
 
 
 @dataclass(slots=True)
@@ -66,6 +71,7 @@ class Collector:
         health: Health | None = None,
         patience: Patience | None = None,
         rng: random.Random | None = None,
+        name: str = AUTHOR,
     ) -> None:
         self._source = source
         self._ledger = ledger
@@ -78,6 +84,8 @@ class Collector:
         self._patience = patience or Patience(source, self.health)
         self._back_off = BackOff(rng or random.Random())
         self.intake = Intake(ledger, enrolment or Enrolment(ledger, now_ns, AUTHOR))
+        self._name = name
+        self._looked_at_ns = now_ns()
         self._in_hand: _Round | None = None
         self._owned: frozenset[int] = frozenset()
 
@@ -104,9 +112,10 @@ class Collector:
         ours = self._ledger.is_writer()
         if ours:
             self._patience.call(self._ledger.answer_requests)
-        if ours and (self.intake.changed or self._ledger.shared):
+        if ours and (self.intake.changed or self._ledger.shared or self._look_is_due()):
             # A replay may record meanwhile, which the next assessment must see.
             self.intake.changed = False
+            self._looked_at_ns = self._now_ns()
             try:
                 alerts = self._patience.call(lambda: self._ledger.raise_alerts(AUTHOR))
             except BaseException:
@@ -116,6 +125,23 @@ class Collector:
             if alerts:
                 self._notify(alerts)
         self.health.assessed(ours=ours)
+
+    def _look_is_due(self) -> bool:
+        """Silence changes no total, and is looked for all the same. A clock that was set back makes it due as well."""
+        return not 0 <= self._now_ns() - self._looked_at_ns < LOOK_EVERY_NS
+
+    def _stop_for(self, storm: QuarantineStorm) -> None:
+        """Say it in the journal, once an hour however often we are started again, and raise the alert."""
+        request = f"storm {self._name} {self._now_ns() // HOUR_NS}"
+        data = {"collector": self._name, "detail": str(storm)}
+        try:
+            said = self._ledger.query("SELECT 1 FROM journal WHERE request = {id:String} LIMIT 1", {"id": request})
+            if not said.rows:
+                self._ledger.request([Statement(STORM, AUTHOR, data, request=request)])
+            self.intake.changed = True
+            self.assess()
+        except (Retry, LedgerError) as error:
+            log.warning("the storm is not on record: %s", error)
 
     def run(self, wait: Callable[[float], bool], assess_every_s: float) -> None:
         """Work until `wait`, which pauses for so many seconds, says that it is time to stop: after a whole round."""
@@ -138,6 +164,9 @@ class Collector:
                 trouble = ""
                 self.health.well()
                 self._back_off.reset()
+            except QuarantineStorm as storm:
+                self._stop_for(storm)
+                raise
             except (Retry, LedgerRetry) as error:
                 if str(error) != trouble:
                     log.warning("%s; nothing was committed, trying again every few seconds", error)

@@ -68,6 +68,7 @@ def collecting(
             enrolment=_enrolment(ledger, now_ns, settings),
             storm=_storm(settings),
             metrics=telemetry.metrics,
+            name=AUTHOR if settings is None else settings.kafka_instance or settings.node,
         )
         stack.callback(collector.close)
         telemetry.watch(source, collector.health)

@@ -160,7 +160,8 @@ def test_the_page_says_what_is_asked_of_it(report: Report) -> None:
         "counted twice",
         "declared world size",
         "writer",
-        "This ledger first said that the line would be reached on 2026-11-23 14:26 UTC",
+        "Crossing the line was foreseeable from 2026-11-23 14:26 UTC on",
+        "the notification is due by 2026-12-07 14:26 UTC",
         "flopledger ledger verify",
     ):
         assert said in text
