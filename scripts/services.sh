@@ -56,15 +56,17 @@ prometheus() {
     { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus; } >/dev/null || exit 3
 }
 
-# What docs/verify.md tells an auditor to check by hand with.
+# What docs/verify.md tells an auditor to check by hand with, and what checks the units for systemd.
 tools() {
-    if command -v openssl >/dev/null && command -v jq >/dev/null && command -v xxd >/dev/null; then return; fi
+    if command -v openssl >/dev/null && command -v jq >/dev/null && command -v xxd >/dev/null &&
+        command -v systemd-analyze >/dev/null; then return; fi
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        echo "Tests want openssl, jq and xxd. Run: sudo sh scripts/services.sh tools" >&2
+        echo "Tests want openssl, jq, xxd and systemd-analyze. Run: sudo sh scripts/services.sh tools" >&2
         exit 3
     fi
-    echo "Installing openssl, jq and xxd ..."
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssl jq xxd; } >/dev/null || exit 3
+    echo "Installing openssl, jq, xxd and systemd-analyze ..."
+    { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends openssl jq xxd systemd; } \
+        >/dev/null || exit 3
 }
 
 # Debian's Chromium, and what finds pages that not everybody can use.
