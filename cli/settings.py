@@ -219,6 +219,14 @@ class Settings(BaseSettings):
     alert_collector_stopped_s: Annotated[float, Field(ge=60)] = Field(
         900.0, description="alert when nothing at all was recorded for so many seconds"
     )
+    channels: Path | None = Field(
+        None, description="TOML or YAML file of the channels that alerts go to (docs/alerts.md); without it, to the log"
+    )
+    runbook_url: str = Field(
+        "https://github.com/flopledger/flopledger/blob/main/docs/runbooks/",
+        min_length=1,
+        description="where alerts link to for what to do; the kind and `.md` follow",
+    )
     assess_every_s: Annotated[float, Field(gt=0, le=3600)] = Field(1.0, description="seconds between assessments")
 
 

@@ -31,6 +31,12 @@ MetricName = Literal[
     "flopledger.collector.assessments",
     # gauge, s: since the last assessment; absent where another collector assesses
     "flopledger.collector.assessment.age",
+    # gauge, {message}: messages about alerts that a channel has not accepted yet; by `channel`
+    "flopledger.collector.deliveries.pending",
+    # gauge, {alert}: alerts of which a message was tried in vain and is tried again; by `channel`
+    "flopledger.collector.deliveries.failing",
+    # gauge, s: for how long the oldest of the pending messages has waited, 0 when none does; by `channel`
+    "flopledger.collector.deliveries.age",
     # gauge, 1: 1 when ready, as /readyz says it, without asking the ledger
     "flopledger.collector.ready",
 ]

@@ -9,11 +9,12 @@ from opentelemetry.metrics import CallbackOptions, NoOpMeter, Observation
 from wire.plausible import exclusion_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from opentelemetry.metrics import Counter, Histogram, Meter
 
     from collector.metric_names import MetricName
+    from collector.notify.lane import Lane
     from collector.quarantine import QuarantineClass
     from ledger.evidence import Evidence
 
@@ -68,6 +69,38 @@ class Metrics:
             return [] if value is None else [Observation(value)]
 
         self._meter.create_observable_gauge(name, [observe], unit=unit)
+
+    def gauges(
+        self, name: MetricName, unit: str, read: Callable[[], Iterable[tuple[float, Mapping[str, str]]]]
+    ) -> None:
+        """Values that are read when somebody asks, each with its attributes."""
+
+        def observe(options: CallbackOptions) -> Iterable[Observation]:
+            del options
+            return [Observation(value, attributes) for value, attributes in read()]
+
+        self._meter.create_observable_gauge(name, [observe], unit=unit)
+
+    def watch_deliveries(self, lanes: Sequence[Lane], now_ns: Callable[[], int]) -> None:
+        """Offer how each channel does, whenever somebody asks."""
+        named = [({"channel": lane.channel.name}, lane) for lane in lanes]
+        self.gauges(
+            "flopledger.collector.deliveries.pending",
+            "{message}",
+            lambda: [(lane.standing().pending, a) for a, lane in named],
+        )
+        self.gauges(
+            "flopledger.collector.deliveries.failing",
+            "{alert}",
+            lambda: [(lane.standing().failing, a) for a, lane in named],
+        )
+
+        def ages() -> Iterable[tuple[float, Mapping[str, str]]]:
+            for attributes, lane in named:
+                oldest_ns = lane.standing().oldest_ns
+                yield 0.0 if oldest_ns is None else max(0.0, (now_ns() - oldest_ns) / 1e9), attributes
+
+        self.gauges("flopledger.collector.deliveries.age", "s", ages)
 
     def _counter(self, name: MetricName, unit: str) -> Counter:
         return self._meter.create_counter(name, unit=unit)

@@ -11,6 +11,7 @@ from collector.endpoint import Endpoint
 from collector.enrolment import Enrolment
 from collector.intake import Intake
 from collector.main import AUTHOR, Collector
+from collector.notify.service import delivering
 from collector.quarantine import DirectoryQuarantine, StormWatch
 from collector.replay import REPLAY, admit_here, admit_there, answering
 from collector.telemetry import Telemetry
@@ -59,11 +60,17 @@ def collecting(
         if settings is not None:
             ledger.watch(Rules.of(settings))
         telemetry = stack.enter_context(closing(Telemetry()))
+        deliver = stack.enter_context(delivering(ledger, settings, now_ns, telemetry.metrics))
+
+        def tell(alerts: Sequence[Alert]) -> None:
+            notify(alerts)
+            deliver()
+
         collector = Collector(
             source,
             ledger,
             kept,
-            notify,
+            tell,
             now_ns,
             enrolment=_enrolment(ledger, now_ns, settings),
             storm=_storm(settings),

@@ -25,6 +25,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ledger.deliveries import Attempt, record_attempts
 from ledger.errors import Fatal, LedgerError, Refused, Retry
 from ledger.journal import Statement
 from ledger.ledger import Ledger
@@ -60,6 +61,10 @@ class Access(Protocol):
 
     def append(self, statements: Sequence[Statement]) -> list[int]:
         """Write to the journal; returns the entries' indices."""
+        ...
+
+    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Keep what became of messages about alerts."""
         ...
 
     def checkpoint(self, author: str) -> int:
@@ -128,6 +133,10 @@ class AtServer:
         """Ask for these and wait until they stand; raises `Retry` when nobody signs them."""
         return self._requests.wait(self._requests.put(statements))
 
+    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Into the server's table: a collector may."""
+        record_attempts(self._store, attempts)
+
     def checkpoint(self, author: str) -> int:
         """Ask for one and wait until it stands; raises `Retry` when nobody makes it."""
         return self.append([Statement(CHECKPOINT, author, {})])[0]
@@ -180,6 +189,10 @@ class Remote:
         indices: list[int] = self.ask("/journal", {"statements": body})["indices"]
         return indices
 
+    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Have the holder keep them."""
+        self.ask("/attempts", {"attempts": [attempt.portable() for attempt in attempts]})
+
     def checkpoint(self, author: str) -> int:
         """Have the holder number the evidence and sign."""
         index: int = self.ask("/checkpoint", {"author": author})["index"]
@@ -223,6 +236,7 @@ class Holder:
             Route("/query", self._query, methods=["POST"]),
             Route("/arrow", self._query_arrow, methods=["POST"]),
             Route("/journal", self._append, methods=["POST"]),
+            Route("/attempts", _answering(self._record_attempts), methods=["POST"]),
             Route("/checkpoint", self._checkpoint, methods=["POST"]),
             Route("/rebuild", self._rebuild, methods=["POST"]),
             *(Route(path, _answering(work), methods=["POST"]) for path, work in (more or {}).items()),
@@ -290,6 +304,10 @@ class Holder:
     def _answer_append(self, asked: Any) -> Response:
         statements = [Statement(s["kind"], s["author"], s["data"]) for s in asked["statements"]]
         return _json({"indices": self._ledger.append(statements)})
+
+    def _record_attempts(self, asked: Any) -> Any:
+        self._ledger.record_attempts([Attempt.revived(said) for said in asked["attempts"]])
+        return {}
 
     def _answer_checkpoint(self, asked: Any) -> Response:
         return _json({"index": self._ledger.checkpoint(asked["author"])})

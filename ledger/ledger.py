@@ -12,6 +12,7 @@ from cli.held import AlreadyHeld, hold
 from ledger.assessment.assessor import Assessor
 from ledger.assessment.rules import Rules
 from ledger.catalogue_record import due
+from ledger.deliveries import Attempt, record_attempts
 from ledger.errors import Damaged, Held, Refused
 from ledger.journal import Journal, Statement
 from ledger.meter_ids import MeterIds
@@ -165,6 +166,10 @@ class Ledger:
         if not self._published:
             self.publish_catalogue()
         return self._assessor.assess(author, self._now_ns())
+
+    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Keep what became of messages about alerts."""
+        record_attempts(self._store, attempts)
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
         """Answer one of our own statements, read-only. What strangers ask goes through `ledger.readonly` first."""

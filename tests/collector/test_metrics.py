@@ -9,9 +9,11 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from collector.health import Health
 from collector.metric_names import MetricName
+from collector.notify.lane import Lane
 from collector.quarantine import QuarantineClass
 from collector.sources.memory import MemoryBroker
 from collector.telemetry import Telemetry
+from tests.collector.notify.world import Told
 from wire.plausible import EXCLUSIONS, exclusion_kind
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +39,7 @@ def test_a_reason_of_no_known_kind_is_counted_as_other() -> None:
 def test_what_is_offered_is_what_is_listed() -> None:
     telemetry = Telemetry()
     telemetry.watch(MemoryBroker().source(), Health())
+    telemetry.metrics.watch_deliveries([Lane(Told(), lambda attempts: None, lambda: 0, lambda: 0.0)], lambda: 0)
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
     made = type(telemetry.metrics)(provider.get_meter("test"))
