@@ -26,6 +26,7 @@ chaos: setup services
 services:
 	@sh scripts/services.sh kafka || test -z "$$CI"
 	@sh scripts/services.sh prometheus || test -z "$$CI"
+	@sh scripts/services.sh alertmanager || test -z "$$CI"
 	@sh scripts/services.sh tools || test -z "$$CI"
 	@sh scripts/services.sh browser || test -z "$$CI"
 	@sh scripts/services.sh examples || test -z "$$CI"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets what tests need beside Python: sh scripts/services.sh kafka|prometheus|tools|browser|examples
+# Gets what tests need beside Python: sh scripts/services.sh kafka|prometheus|alertmanager|tools|browser|examples
 # Kafka's jars go to .cache/kafka-<version>; Java and Maven, where missing, come from apt if root runs this.
 # Exits 3 when the service can't be had, and says what to do.
 set -eu
@@ -127,11 +127,12 @@ examples() {
 case "${1:-}" in
 kafka) kafka ;;
 prometheus) prometheus ;;
+alertmanager) alertmanager ;;
 tools) tools ;;
 browser) browser ;;
 examples) examples ;;
 *)
-    echo "Usage: sh scripts/services.sh kafka|prometheus|tools|browser|examples" >&2
+    echo "Usage: sh scripts/services.sh kafka|prometheus|alertmanager|tools|browser|examples" >&2
     exit 2
     ;;
 esac

@@ -21,39 +21,45 @@ if TYPE_CHECKING:
 
     from collector.notify.message import Message
 
-_LOG = logging.getLogger("apprise")
-# What it logs names URLs; we say ourselves what went wrong, cleaned.
-_LOG.propagate = False
-
 
 def opened(url: str) -> Any:
     """What apprise makes of the URL; raises `Refused`, with what is wrong but without the URL."""
     asset = apprise.AppriseAsset(app_id="flopledger", async_mode=False, secure_logging=True, storage_mode="memory")
     asset.http_redirects = False
-    with _listening() as said:
+    with _EAR.listening() as said:
         found = None if "\n" in url else apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
     if found is None:
         raise Refused(_what_is_wrong(url, " ".join(said)))
     return found
 
 
-@contextmanager
-def _listening() -> Iterator[list[str]]:
-    """What apprise says in this thread meanwhile: others talk to their channels at the same time."""
-    said: list[str] = []
-    thread = threading.get_ident()
+class _Ear(logging.Filter):
+    """Keeps what apprise says in one thread for us, and lets none of it into a log: it names URLs."""
 
-    class Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.thread == thread:
-                said.append(record.getMessage())
+    def __init__(self) -> None:
+        super().__init__()
+        self._here = threading.local()
 
-    ear = Ear(logging.WARNING)
-    _LOG.addHandler(ear)
-    try:
-        yield said
-    finally:
-        _LOG.removeHandler(ear)
+    def filter(self, record: logging.LogRecord) -> bool:
+        said: list[str] | None = getattr(self._here, "said", None)
+        if said is not None and record.levelno >= logging.WARNING:
+            said.append(record.getMessage())
+        return False
+
+    @contextmanager
+    def listening(self) -> Iterator[list[str]]:
+        """What is said meanwhile."""
+        self._here.said = said = []
+        try:
+            yield said
+        finally:
+            self._here.said = None
+
+
+_EAR = _Ear()
+logging.getLogger("apprise").addFilter(_EAR)
+# What it sends with names paths, which are secret too.
+logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
 def _what_is_wrong(url: str, why: str) -> str:
@@ -93,7 +99,7 @@ class AppriseUrl:
         kind = apprise.NotifyType.FAILURE if message.alert.severity == "critical" else apprise.NotifyType.WARNING
         if message.name != "raised":
             kind = apprise.NotifyType.SUCCESS if message.name == "resolved" else apprise.NotifyType.INFO
-        with _listening() as said:
+        with _EAR.listening() as said:
             accepted = service.notify(
                 body=message.text(), title=message.title(), notify_type=kind, body_format=apprise.NotifyFormat.TEXT
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from typing import TYPE_CHECKING
@@ -15,6 +16,10 @@ from collector.notify.secret_file import cleaned
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+# At the level of single requests they name URLs, which may be secret.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 CONNECT_S = 5.0
 ANSWER_S = 10.0

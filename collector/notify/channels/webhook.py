@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collector.notify.message import Message
 
 PREFIX = "whsec_"
-SCHEMA = "https://flopledger.github.io/schemas/alert-event-1.json"
+SCHEMA = "https://github.com/flopledger/flopledger/blob/main/docs/schemas/alert-event-1.json"
 TYPE = "io.flopledger.alert."
 
 
