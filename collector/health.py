@@ -48,9 +48,13 @@ class Health:
         """Every run was held against every line; or that is another collector's work."""
         self._assessed_s = self._monotonic() if ours else None
 
+    def beat_age_s(self) -> float:
+        """Since the main loop came by."""
+        return self._monotonic() - self._beat_s
+
     def stuck(self) -> str | None:
         """Why this process should be restarted; None while it lives."""
-        silent_s = self._monotonic() - self._beat_s
+        silent_s = self.beat_age_s()
         return None if silent_s < STUCK_AFTER_S else f"the main loop has not come by for {silent_s:.0f} s"
 
     def trouble(self) -> str | None:

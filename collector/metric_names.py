@@ -37,6 +37,24 @@ MetricName = Literal[
     "flopledger.collector.deliveries.failing",
     # gauge, s: for how long the oldest of the pending messages has waited, 0 when none does; by `channel`
     "flopledger.collector.deliveries.age",
+    # gauge, s: since the main loop came by; it grows where a collector is stuck
+    "flopledger.collector.beat.age",
+    # gauge, {FLOP}: point estimate of a run, for alerting only: the exact number is in the ledger; by `run`, `basis`
+    "flopledger.run.flop",
+    # gauge, {FLOP}: lower bound of it; by `run`, `basis`
+    "flopledger.run.flop.low",
+    # gauge, {FLOP}: upper bound of it; by `run`, `basis`
+    "flopledger.run.flop.high",
+    # gauge, s: until a run is forecast to reach a line that applies; by `run`, `threshold` and `end`: `expected`, or `early` for the early end of the 90 % interval
+    "flopledger.run.crossing",
+    # gauge, 1: estimate over line; by `subject_kind` (run, model, system …), `subject`, `basis`, `threshold`
+    "flopledger.subject.fraction",
+    # gauge, 1: upper bound over line; by the same
+    "flopledger.subject.fraction.high",
+    # gauge, {alert}: alerts that are not resolved; by `kind` and `state`
+    "flopledger.alerts.active",
+    # gauge, 1: how many runs, or pairs of subject and line, these gauges leave out; by `what`: runs or fractions
+    "flopledger.gauges.left.out",
     # gauge, 1: 1 when ready, as /readyz says it, without asking the ledger
     "flopledger.collector.ready",
 ]

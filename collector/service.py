@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from collector.endpoint import Endpoint
 from collector.enrolment import Enrolment
 from collector.intake import Intake
+from collector.ledger_gauges import LedgerGauges
 from collector.main import AUTHOR, Collector
 from collector.notify.service import delivering
 from collector.quarantine import DirectoryQuarantine, StormWatch
@@ -79,6 +80,7 @@ def collecting(
         )
         stack.callback(collector.close)
         telemetry.watch(source, collector.health)
+        LedgerGauges(ledger, now_ns).offer(telemetry.metrics)
         if server is None:
             holder = Holder(ledger, data_dir, {REPLAY: answering(collector.intake, now_ns)})
             stack.callback(holder.stop)

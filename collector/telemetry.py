@@ -45,6 +45,7 @@ class Telemetry:
         gauge("flopledger.collector.partitions", "{partition}", lambda: len(source.owned()))
         gauge("flopledger.collector.commit.age", "s", health.commit_age_s)
         gauge("flopledger.collector.assessment.age", "s", health.assessment_age_s)
+        gauge("flopledger.collector.beat.age", "s", health.beat_age_s)
         gauge("flopledger.collector.ready", "1", lambda: int(health.trouble() is None))
 
     def exposition(self) -> bytes:

@@ -49,7 +49,8 @@ class _Ear(logging.Filter):
     @contextmanager
     def listening(self) -> Iterator[list[str]]:
         """What is said meanwhile."""
-        self._here.said = said = []
+        said: list[str] = []
+        self._here.said = said
         try:
             yield said
         finally:
