@@ -21,7 +21,7 @@ COMMANDS = {
     "agent": ("agent.commands:app", "On a node: measure, count, seal, store."),
     "collector": ("collector.commands:app", "Between agents and the ledger."),
     "ledger": ("ledger.commands:app", "The account: totals, runs, coverage, SQL."),
-    "alerts": ("ledger.assessment.commands:app", "What was raised, what it rests on, who has taken it on."),
+    "alerts": ("collector.alert_commands:app", "What was raised, what it rests on, who has taken it on."),
     "thresholds": ("ledger.threshold_commands:app", "Lines in law, and where runs stand."),
     "estimate": ("cli.estimates:app", "Compute that nobody measured: by a model's shape, or by device-hours."),
     "import": ("ledger.imports.commands:app", "Compute from before the agents: GPU-hours, Prometheus, Slurm."),

@@ -45,7 +45,7 @@ MetricName = Literal[
     "flopledger.run.flop.low",
     # gauge, {FLOP}: upper bound of it; by `run`, `basis`
     "flopledger.run.flop.high",
-    # gauge, s: until a run is forecast to reach a line that applies; by `run`, `threshold` and `end`: `expected`, or `early` for the early end of the 90 % interval
+    # gauge, s: until a run reaches a line, if foreseen; by `run`, `threshold`, `end`: expected, or early (5 % sooner)
     "flopledger.run.crossing",
     # gauge, 1: estimate over line; by `subject_kind` (run, model, system …), `subject`, `basis`, `threshold`
     "flopledger.subject.fraction",

@@ -63,10 +63,6 @@ class Access(Protocol):
         """Write to the journal; returns the entries' indices."""
         ...
 
-    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
-        """Keep what became of messages about alerts."""
-        ...
-
     def checkpoint(self, author: str) -> int:
         """Put a checkpoint over all evidence on record; returns the journal entry's index."""
         ...

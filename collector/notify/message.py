@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 Severity = Literal["critical", "warning"]
 IDS_AT_ONCE = 1_000
+_TOLD = ("subject", "threshold", "percent", "lead_days", "flop", "line_flop", "basis", "expected_at", "notify_by")
 _URGENT_PERCENT = 100
 _URGENT_DAYS = 14
 _ALERTS = (
     "SELECT alert_id, first_seen, acknowledged_at, acknowledged_by, resolved_at, subject_kind, subject, threshold, "
-    "policy, kind, percent, lead_days, basis, flop, line_flop, expected_at, summary, runbook, evidence "
+    "policy, kind, percent, lead_days, basis, flop, line_flop, expected_at, notify_by, summary, runbook, evidence "
     "FROM alert_history WHERE alert_id IN {ids:Array(String)} ORDER BY first_seen"
 )
 
@@ -43,6 +44,7 @@ class Alert:
     flop: int | None = None
     line_flop: int | None = None
     expected_at_ns: int | None = None
+    notify_by_ns: int | None = None
     acknowledged_by: str | None = None
     runbook: str = ""
     evidence: Mapping[str, Any] | None = None
@@ -95,7 +97,8 @@ class Message:
             "basis": alert.basis,
             "flop": _decimal(alert.flop),
             "line_flop": _decimal(alert.line_flop),
-            "expected_at": None if alert.expected_at_ns is None else format_ns(alert.expected_at_ns),
+            "expected_at": _time(alert.expected_at_ns),
+            "notify_by": _time(alert.notify_by_ns),
             "acknowledged_by": alert.acknowledged_by,
             "summary": alert.summary,
             "runbook": alert.runbook,
@@ -112,8 +115,7 @@ class Message:
     def text(self) -> str:
         """For people, in lines of `what: value`."""
         said = self.data()
-        order = ("subject", "threshold", "percent", "lead_days", "flop", "line_flop", "basis", "expected_at")
-        known = [f"{name.replace('_', ' ')}: {said[name]}" for name in order if said[name] is not None]
+        known = [f"{name.replace('_', ' ')}: {said[name]}" for name in _TOLD if said[name] is not None]
         acknowledged = [f"acknowledged by: {said['acknowledged_by']}"] if said["acknowledged_by"] else []
         what_to_do = [f"what to do: {self.alert.runbook}"] if self.alert.runbook else []
         return "\n".join(
@@ -160,10 +162,15 @@ def _alert(row: Mapping[str, Any], runbook_url: str) -> Alert:
         flop=None if row["flop"] is None else int(row["flop"]),
         line_flop=None if row["line_flop"] is None else int(row["line_flop"]),
         expected_at_ns=None if row["expected_at"] is None else unix_ns(row["expected_at"]),
+        notify_by_ns=None if row["notify_by"] is None else unix_ns(row["notify_by"]),
         acknowledged_by=row["acknowledged_by"] or None,
         runbook=runbook if "://" in runbook else runbook_url.rstrip("/") + "/" + runbook.rpartition("/")[2],
         evidence=json.loads(row["evidence"]) if row["evidence"] else None,
     )
+
+
+def _time(at_ns: int | None) -> str | None:
+    return None if at_ns is None else format_ns(at_ns)
 
 
 def _decimal(flop: int | None) -> str | None:

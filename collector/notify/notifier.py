@@ -36,7 +36,7 @@ _TRIED = (
 
 
 class Outlet(Protocol):
-    """What delivery needs of a ledger: any `Access` has it."""
+    """What delivery needs of a ledger: held here, by another process, or on a server."""
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
         """Rows of one statement that reads."""

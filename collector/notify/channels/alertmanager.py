@@ -114,7 +114,7 @@ def alert(message: Message, source: str, now_ns: int) -> dict[str, Any]:
     else:
         ends_ns = now_ns + HOLDS_NS
     data = message.data()
-    told = ("basis", "flop", "line_flop", "expected_at", "acknowledged_by", "change", "journal_entry")
+    told = ("basis", "flop", "line_flop", "expected_at", "notify_by", "acknowledged_by", "change", "journal_entry")
     notes = {
         "summary": message.title() if message.test else message.alert.summary,
         "description": message.text(),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.collector.notify.world import FIXTURE_VIEW, Times
+from tests.collector.notify.world import Times
 from tests.ledger.engine import engine, opened, store
 
 if TYPE_CHECKING:
@@ -22,5 +22,4 @@ def times() -> Times:
 @pytest.fixture
 def ledger(store: Store, times: Times) -> Ledger:
     """An empty ledger on the clock of the test."""
-    store.command(FIXTURE_VIEW)
     return opened(store, times.wall)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from collector.notify.changes import Change
 from collector.notify.message import Alert, Message
 from collector.notify.notifier import Notifier
+from ledger.assessment.alert import acknowledgement
 from ledger.journal import Statement
 from tests.ledger.chains import NOW_NS
 
@@ -76,30 +77,30 @@ def raise_alert(ledger: Ledger, alert_id: str, **changes: Any) -> None:
         "alert_id": alert_id,
         "subject_kind": "run",
         "subject": "llama",
-        "run_id": "llama",
         "threshold": "eu-aia-51-2",
         "policy": "eu-aia",
         "kind": "estimate",
         "percent": 75,
-        "lead_days": 0,
+        "lead_days": None,
         "basis": "hardware",
         "flop": "7600000000000000000000000",
         "line_flop": "10000000000000000000000000",
         "expected_at": None,
+        "notify_by": None,
         "summary": f"{alert_id} has reached 75 % of eu-aia-51-2",
-        "runbook": "",
         "evidence": {},
+        "occurrence": 0,
         **changes,
     }
     ledger.append([Statement("alert", "collector", data)])
 
 
 def acknowledge(ledger: Ledger, alert_id: str, who: str = "ada") -> None:
-    ledger.append([Statement("acknowledgement", who, {"alert_id": alert_id})])
+    ledger.append([acknowledgement(alert_id, "", who)])
 
 
 def resolve(ledger: Ledger, alert_id: str) -> None:
-    ledger.append([Statement("resolution", "collector", {"alert_id": alert_id})])
+    ledger.append([Statement("resolution", "collector", {"alert_id": alert_id, "reason": ""})])
 
 
 def notifier(ledger: Ledger, times: Times, *channels: Channel, **options: Any) -> Notifier:
@@ -123,30 +124,3 @@ def message(name: str = "raised", alert_id: str = "a-1", raising: int = 1, **cha
         **changes,
     }
     return Message(Change(alert_id, raising, name, 7, NOW_NS, NOW_NS), Alert(**values))  # type: ignore[arg-type]
-
-
-FIXTURE_VIEW = """
-CREATE VIEW IF NOT EXISTS alert_history AS
-SELECT
-    JSONExtractString(r.body, 'data', 'alert_id') AS alert_id,
-    r.at AS first_seen,
-    CAST(NULL, 'Nullable(DateTime64(9, \\'UTC\\'))') AS acknowledged_at,
-    '' AS acknowledged_by,
-    CAST(NULL, 'Nullable(DateTime64(9, \\'UTC\\'))') AS resolved_at,
-    JSONExtractString(r.body, 'data', 'subject_kind') AS subject_kind,
-    JSONExtractString(r.body, 'data', 'subject') AS subject,
-    JSONExtract(r.body, 'data', 'threshold', 'Nullable(String)') AS threshold,
-    JSONExtractString(r.body, 'data', 'policy') AS policy,
-    JSONExtractString(r.body, 'data', 'kind') AS kind,
-    JSONExtractUInt(r.body, 'data', 'percent') AS percent,
-    JSONExtractUInt(r.body, 'data', 'lead_days') AS lead_days,
-    JSONExtractString(r.body, 'data', 'basis') AS basis,
-    toUInt256(JSONExtractString(r.body, 'data', 'flop')) AS flop,
-    toUInt256(JSONExtractString(r.body, 'data', 'line_flop')) AS line_flop,
-    parseDateTime64BestEffortOrNull(JSONExtractString(r.body, 'data', 'expected_at'), 9, 'UTC') AS expected_at,
-    JSONExtractString(r.body, 'data', 'summary') AS summary,
-    JSONExtractString(r.body, 'data', 'runbook') AS runbook,
-    JSONExtractRaw(r.body, 'data', 'evidence') AS evidence
-FROM journal AS r
-WHERE r.kind = 'alert'
-"""
