@@ -178,7 +178,7 @@ def _checked(name: str, said: Any) -> AlertmanagerChannel | WebhookChannel | App
 def _sentence(name: str, model: type[BaseModel], detail: Any) -> str:
     where = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where, model.model_fields, 1)
+        near = difflib.get_close_matches(where, model.model_fields, 1, cutoff=0.5)
         return f"channel {name}: {where} is not known" + (f"; did you mean {near[0]}?" if near else "")
     # What was given is not repeated: it may be a secret in the wrong place.
     said = detail["msg"].removeprefix("Value error, ")

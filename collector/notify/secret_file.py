@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 SHORTEST = 6
 """Shorter pieces are no secrets, and taking them out would make a sentence unreadable."""
 HIDDEN = "…"
+_seen: set[str] = set()
 
 
 def check_secret(channel: str, name: str, path: Path) -> str:
@@ -36,6 +37,7 @@ def check_secret(channel: str, name: str, path: Path) -> str:
         raise Misconfigured(f"{where} cannot be read: {why}") from error
     if not text:
         raise Misconfigured(f"{where} is empty: put the secret there")
+    _seen.add(text)
     if mode & stat.S_IROTH:
         log.warning("%s can be read by everybody on this machine: chmod o-r", where)
     return text
@@ -49,12 +51,13 @@ def read_secret(path: Path) -> str:
         raise Unreached(f"the secret file {path} cannot be read: {getattr(error, 'strerror', 'not text')}") from error
     if not text:
         raise Unreached(f"the secret file {path} is empty")
+    _seen.add(text)
     return text
 
 
-def cleaned(text: str, secrets: Iterable[str], longest: int = 300) -> str:
-    """One line of `text` without any of the secrets, however they are quoted, nor any part of a secret URL."""
-    for piece in sorted(set(_pieces(secrets)), key=len, reverse=True):
+def cleaned(text: str, longest: int = 300) -> str:
+    """One line of `text` without any secret of any channel, however it is quoted, nor any part of a secret URL."""
+    for piece in sorted(set(_pieces(tuple(_seen))), key=len, reverse=True):
         text = text.replace(piece, HIDDEN)
     return " ".join(text.split())[:longest]
 

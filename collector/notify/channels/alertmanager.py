@@ -74,11 +74,10 @@ class Alertmanager:
             headers["authorization"] = f"Bearer {token}"
         password = None if self.password_file is None else read_secret(self.password_file)
         auth = None if password is None else (self.username or "", password)
-        secrets = [secret for secret in (token, password) if secret is not None]
         accepted, failures = [], []
         for url in self.urls:
             try:
-                accepted.append(post(url.rstrip("/") + API, body, headers, self.ca_file, secrets, auth))
+                accepted.append(post(url.rstrip("/") + API, body, headers, self.ca_file, auth))
             except NotDelivered as error:
                 failures.append(error)
         if accepted:

@@ -73,7 +73,7 @@ def _what_is_wrong(url: str, why: str) -> str:
     if scheme.lower() not in known:
         near = get_close_matches(scheme.lower(), known, 1)
         return f"holds a URL of the unknown kind {scheme}://" + (f"; did you mean {near[0]}://?" if near else "")
-    return cleaned(f"holds a {scheme}:// URL that is not whole: {why}", [url])
+    return cleaned(f"holds a {scheme}:// URL that is not whole: {why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class AppriseUrl:
         if accepted:
             return f"{service.service_name} took it"
         # apprise does not tell a server that is away from one that says no.
-        raise Unreached(cleaned(f"{service.service_name} did not take it: {why or 'apprise does not say why'}", [url]))
+        raise Unreached(cleaned(f"{service.service_name} did not take it: {why or 'apprise does not say why'}"))
 
     def repeat(self, latest: Sequence[Message]) -> None:
         """Once is enough."""

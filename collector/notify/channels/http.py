@@ -14,7 +14,7 @@ from collector.notify.errors import Refused, Unreached
 from collector.notify.secret_file import cleaned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 # At the level of single requests they name URLs, which may be secret.
@@ -34,7 +34,6 @@ def post(
     body: bytes,
     headers: Mapping[str, str],
     ca_file: Path | None = None,
-    secrets: Sequence[str] = (),
     auth: tuple[str, str] | None = None,
 ) -> str:
     """Send it and return how it was accepted: with any status of 2xx. Raises `Unreached` or `Refused`."""
@@ -53,8 +52,8 @@ def post(
     except httpx.InvalidURL as error:
         raise Refused("the URL cannot be used") from error
     except (httpx.HTTPError, OSError) as error:
-        raise Unreached(cleaned(f"{host}: {error or type(error).__name__}", secrets)) from error
-    return _judge(host, answer, cleaned(said, secrets))
+        raise Unreached(cleaned(f"{host}: {error or type(error).__name__}")) from error
+    return _judge(host, answer, cleaned(said))
 
 
 def _beginning(answer: httpx.Response, until_s: float) -> str:

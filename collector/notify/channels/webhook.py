@@ -89,7 +89,7 @@ class Webhook:
             "webhook-timestamp": str(at_s),
             "webhook-signature": signature(key_of(secret), message.message_id, at_s, body),
         }
-        return post(url, body, headers, self.ca_file, (secret, *(() if self.url else (url,))))
+        return post(url, body, headers, self.ca_file)
 
     def repeat(self, latest: Sequence[Message]) -> None:
         """Once is enough."""
