@@ -8,12 +8,14 @@ follow the one before.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
-from wire.plausible import Before, implausible
+from wire.ends import LastValues
+from wire.plausible import FUTURE_TOLERANCE_NS, Before, implausible, within_physics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from uuid import UUID
 
     from ledger.evidence import Evidence
@@ -98,6 +100,8 @@ class Trail:
         """The last seq of a chain where nothing is on record after it, and the hash of the first batch there."""
         self._agent_of: dict[str, str] = {}
         self._rates: dict[str, dict[str, tuple[int, int | None]]] = {}
+        self._slowest: dict[str, int] = {}
+        """The least that any device of an agent can do, as far as that is known of any."""
 
     def judged(self, evidence: Sequence[Evidence]) -> list[Evidence]:
         """The same batches, each with the reason why it does not count, if there is one.
@@ -108,8 +112,35 @@ class Trail:
             self.forget()
         self._learn_agents(evidence)
         self._learn_rates({item.batch.agent for item in evidence})
-        round_ = _Round(self._look_up(self._unsure(evidence)))
-        return [self._judge(item, round_) for item in evidence]
+        unsure = self._unsure(evidence)
+        asked = {(agent, chain) for agent, chain, _, _ in unsure}
+        round_ = _Round(self._look_up(unsure))
+        return [
+            item if item.excluded_reason is None and self._goes_on(item, asked) else self._judge(item, round_)
+            for item in evidence
+        ]
+
+    def _goes_on(self, item: Evidence, asked: Container[tuple[str, str]]) -> bool:
+        """Whether a batch plainly is the next of its chain, of nobody else, in time and within physics, as almost all
+        are; it is noted then.
+        """
+        batch = item.batch
+        agent, chain, last = batch.agent, str(batch.chain), batch.readings.last_values
+        place = (agent, chain)
+        head = self._heads.get(place)
+        if head is None or place in asked or batch.devices or not isinstance(last, LastValues):
+            return False
+        if (batch.seq, batch.prev) != (head[0] + 1, head[1]):
+            return False
+        if self._agent_of.get(chain) != agent or self._agent_of.get(str(batch.incarnation)) != agent:
+            return False
+        soon_ns = item.received_at_ns + FUTURE_TOLERANCE_NS
+        if batch.sealed_at_ns > soon_ns or last.ends.latest_ns[last.batch] > soon_ns:
+            return False
+        if not within_physics(last.ends.flop_per_s[last.batch], self._slowest.get(agent, inf)):
+            return False
+        self._heads[place] = (batch.seq, item.sealed.sha256.hex())
+        return True
 
     def _judge(self, item: Evidence, round_: _Round) -> Evidence:
         batch, sha256 = item.batch, item.sealed.sha256.hex()
@@ -175,6 +206,8 @@ class Trail:
                 sealed_at_ns, _ = rates.get(device.id, (-1, None))
                 if batch.sealed_at_ns >= sealed_at_ns:
                     rates[device.id] = (batch.sealed_at_ns, device.flop_per_s_max)
+            if batch.devices:
+                self._find_slowest(agent)
 
     def _unsure(self, evidence: Sequence[Evidence]) -> list[Stretch]:
         """Where the evidence must be asked: around whatever does not follow the head that we know."""
@@ -229,6 +262,15 @@ class Trail:
                 self._rates[agent] = {}
             for agent, device, rate, sealed_at_ns in self._reader.query(_RATES, {"agents": list(some)}).rows:
                 self._rates[agent][device] = (sealed_at_ns, rate)
+            for agent in some:
+                self._find_slowest(agent)
+
+    def _find_slowest(self, agent: str) -> None:
+        known = [rate for _, rate in self._rates[agent].values() if rate is not None]
+        if known:
+            self._slowest[agent] = min(known)
+        else:
+            self._slowest.pop(agent, None)
 
 
 def _stretches(seqs: Iterable[int]) -> list[tuple[int, int]]:

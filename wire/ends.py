@@ -27,17 +27,19 @@ if TYPE_CHECKING:
 
 _SAFE = 2.0**62
 """No word holds more, nor does any sum of two."""
+_SECOND_NS = 1e9
 
 
 class Ends:
     """The last values of all meters of some batches, one batch after the other.
 
     `columns` holds words, or `Wide` ones for FLOP; a column that was not sent is not in it. Meters of batch `n` lie
-    from `starts[n]` to `starts[n + 1]`. What is said of a batch that is not `plain` means nothing. `latest_ns` and
-    `earliest_ns` are by batch.
+    from `starts[n]` to `starts[n + 1]`. What is said of a batch that is not `plain` means nothing. By batch,
+    `latest_ns` and `earliest_ns` are its ends, and `flop_per_s` is the rate that its fastest meter would take for all
+    its FLOP in all its time.
     """
 
-    __slots__ = ("columns", "earliest_ns", "first_ns", "latest_ns", "plain", "starts")
+    __slots__ = ("columns", "earliest_ns", "first_ns", "flop_per_s", "latest_ns", "plain", "starts")
 
     def __init__(self, columns: Mapping[str, Ints | Wide], first_ns: Ints, starts: Ints, plain: list[bool]) -> None:
         self.columns = columns
@@ -48,6 +50,18 @@ class Ends:
         assert not isinstance(at_ns, Wide)
         self.latest_ns: list[int] = np.maximum.reduceat(at_ns, starts[:-1]).tolist()
         self.earliest_ns: list[int] = np.minimum.reduceat(first_ns, starts[:-1]).tolist()
+        self.flop_per_s: list[float] = np.maximum.reduceat(self._rates(), starts[:-1]).tolist()
+
+    def _rates(self) -> NDArray[np.float64]:
+        """FLOP per second of each meter; without end where no time is stated."""
+        flop = _floats(self.columns["flop_high"])
+        time_ns = np.zeros(len(flop))
+        for name in ("observed_ns", "gap_ns"):
+            if name in self.columns:
+                time_ns += _floats(self.columns[name])
+        rates = np.full(len(flop), np.inf)
+        np.divide(flop * _SECOND_NS, time_ns, out=rates, where=time_ns > 0)
+        return rates
 
     def of(self, batch: int) -> LastValues:
         """The last values of one batch."""
@@ -82,6 +96,10 @@ class LastValues(Mapping[str, Sequence[Any]]):
 
     def __len__(self) -> int:
         return 1 + len(COUNTED)
+
+
+def _floats(values: Ints | Wide) -> NDArray[np.float64]:
+    return values.floats() if isinstance(values, Wide) else values.astype(np.float64)
 
 
 def ends(batches: Sequence[Skimmed]) -> Ends:

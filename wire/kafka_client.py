@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -100,3 +101,29 @@ def _close_sockets(error: BaseException | None) -> None:
                     opened.close()
         error.__traceback__ = None
         error = error.__context__
+
+
+def unpack_at_once() -> None:
+    """Have kafka-python unpack a record batch in one go. By itself it sets up a stream for each, and with one batch of
+    ours in each that is a third of what reading costs.
+    """
+    from kafka.record import default_records  # noqa: PLC0415
+
+    default_records.zstd_decode = _unpacked
+
+
+_local = threading.local()
+
+
+def _unpacked(packed: bytes) -> bytes:
+    import zstandard  # noqa: PLC0415
+    from kafka.codec import zstd_decode  # noqa: PLC0415
+
+    try:
+        context = _local.zstd
+    except AttributeError:
+        context = _local.zstd = zstandard.ZstdDecompressor()
+    frame = context.decompressobj()
+    found: bytes = frame.decompress(packed)
+    # Several frames, or half a one, are as before.
+    return found if frame.eof and not frame.unused_data else zstd_decode(packed)

@@ -68,7 +68,12 @@ class _Event(_Body):
     detail: dict[ShortName, str | int | None] = Field(default_factory=dict)
 
 
-class _BatchBody(_Body):
+class _Records(_Body):
+    devices: list[_Device] = Field(default_factory=list)
+    events: list[_Event] = Field(default_factory=list)
+
+
+class _BatchBody(_Records):
     # `schema` shadows a method of BaseModel, hence the alias.
     version: Literal["flopledger.batch/1"] = Field(alias="schema")
     cluster: Name
@@ -80,8 +85,6 @@ class _BatchBody(_Body):
     prev: Hash | None
     sealed_at: Annotated[str, StringConstraints(max_length=40)]
     rates: ShortName
-    devices: list[_Device] = Field(default_factory=list)
-    events: list[_Event] = Field(default_factory=list)
     readings: Any
 
 
@@ -140,8 +143,8 @@ def decode(sealed: Sealed) -> Batch:
         rates=body.rates,
         # Read again when somebody asks: what was read is too much to keep.
         readings=decode_readings(body.readings, lambda: orjson.loads(sealed.body)["readings"]),
-        devices=tuple(_device(device, f"devices.{n}") for n, device in enumerate(body.devices)),
-        events=tuple(Event(e.kind, e.at_ns, e.device, e.run, e.detail) for e in body.events),
+        devices=_devices(body),
+        events=_events(body),
     )
 
 
@@ -174,7 +177,8 @@ def decode_batches(sealed: Sequence[Sealed]) -> list[Batch | WireError]:
             together = ends([skimmed for _, skimmed in group])
             for row, (n, skimmed) in enumerate(group):
                 if together.plain[row]:
-                    found[n] = _batch(sealed[n], skimmed, together.of(row))
+                    with suppress(ValidationError, Malformed):
+                        found[n] = _batch(sealed[n], skimmed, together.of(row))
     for n, one in enumerate(sealed):
         if n not in found:
             try:
@@ -186,6 +190,7 @@ def decode_batches(sealed: Sequence[Sealed]) -> list[Batch | WireError]:
 
 def _batch(sealed: Sealed, skimmed: Skimmed, last: LastValues) -> Batch:
     meters, counts = skimmed.meters, skimmed.counts
+    records = _Records.model_validate(skimmed.records) if skimmed.records else None
     return Batch(
         skimmed.cluster,
         skimmed.node,
@@ -197,6 +202,8 @@ def _batch(sealed: Sealed, skimmed: Skimmed, last: LastValues) -> Batch:
         skimmed.sealed_at_ns,
         skimmed.rates,
         Readings(meters, counts, LateColumns(meters, counts, lambda: orjson.loads(sealed.body)["readings"]), last),
+        () if records is None else _devices(records),
+        () if records is None else _events(records),
     )
 
 
@@ -218,6 +225,14 @@ def _refuse_twins(pairs: list[tuple[str, Any]]) -> None:
         if name in names:
             raise Malformed("a key given twice", name[:64])
         names.add(name)
+
+
+def _devices(body: _Records) -> tuple[DeviceRecord, ...]:
+    return tuple(_device(device, f"devices.{n}") for n, device in enumerate(body.devices))
+
+
+def _events(body: _Records) -> tuple[Event, ...]:
+    return tuple(Event(e.kind, e.at_ns, e.device, e.run, e.detail) for e in body.events)
 
 
 def _device(body: _Device, field: str) -> DeviceRecord:

@@ -69,6 +69,11 @@ def implausible(batch: Batch, received_at_ns: int, before: Before = NOTHING, sha
     )
 
 
+def within_physics(flop_per_s: float, flop_per_s_max: float) -> bool:
+    """Whether a rate, known to a part in a million, is plainly one that a device of this rate may have."""
+    return flop_per_s <= flop_per_s_max * (PHYSICS_FACTOR - 1e-6)
+
+
 def exclusion_kind(reason: str) -> str:
     """The kind of a reason, one of `EXCLUSIONS`; `other` for what is none of them."""
     kind = reason.partition(":")[0]

@@ -1,7 +1,7 @@
 """A body read as it almost always comes: its columns as machine words, without an object for every number.
 
-What is unusual in any way, wrong or not, is left to `opening`, which says what is wrong with it: devices and events,
-unknown keys, a counter past 2^62, digits in a text, what was not measured in some readings only.
+What is unusual in any way, wrong or not, is left to `opening`, which says what is wrong with it: unknown keys, a
+counter past 2^62, digits in a text, what was not measured in some readings only.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ with suppress(ImportError):
 
 MAX_NUMBER = 2**62
 _ROOT_KEYS = 11
+_RECORDS = ("devices", "events")
+_NOTHING: dict[str, Any] = {}
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _COUNTED = frozenset(COUNTED)
 _PARTS = _COUNTED.difference(BIG_COLUMNS) | {ROWS}
@@ -77,6 +79,8 @@ class Skimmed(NamedTuple):
     form: Form
     numbers: list[int]
     arrays: list[bytes]
+    records: dict[str, Any]
+    """What was sent as devices and events, not looked at."""
 
 
 class Unusual(Exception):
@@ -107,7 +111,8 @@ def skim(body: bytes, agent: str) -> Skimmed | None:
 
 def _skimmed(said: Any, body: bytes, agent: str) -> Skimmed:
     seq, prev, readings = said["seq"], said["prev"], said["readings"]
-    if len(said) != _ROOT_KEYS or said["schema"] != SCHEMA or said["agent"] != agent:
+    records, lists = _records(said) if len(said) > _ROOT_KEYS else (_NOTHING, 0)
+    if len(said) != _ROOT_KEYS + len(records) or said["schema"] != SCHEMA or said["agent"] != agent:
         raise Unusual
     if type(seq) is not int or not 0 <= seq <= MAX_COUNTER or (seq == 0) != (prev is None):
         raise Unusual
@@ -118,11 +123,11 @@ def _skimmed(said: Any, body: bytes, agent: str) -> Skimmed:
     table = readings["meters"]
     if sealed_at_ns > MAX_COUNTER or names[:2] != _FIRST_NAMES or len(table) != len(KEY_COLUMNS):
         raise Unusual
-    meters, lists = _known_table(table.mini)
+    meters, lists_of_names = _known_table(table.mini)
     count = readings["count"]
     counts = _counts(count, len(meters))
     form, numbers, arrays = _columns(readings, names[2:], counts)
-    if body.count(b"[") != lists + len(arrays) + (type(count) is not int):
+    if body.count(b"[") != lists + lists_of_names + len(arrays) + (type(count) is not int):
         # A list within a list.
         raise Unusual
     return Skimmed(
@@ -139,7 +144,22 @@ def _skimmed(said: Any, body: bytes, agent: str) -> Skimmed:
         _known_form(form),
         numbers,
         arrays,
+        records,
     )
+
+
+def _records(said: Any) -> tuple[dict[str, Any], int]:
+    """Devices and events, and how many lists they hold."""
+    found, lists = {}, 0
+    for name in tuple(said):
+        if name in _RECORDS:
+            written = said[name].mini
+            found[name] = orjson.loads(written)
+            if orjson.dumps(found[name]) != written:
+                # A key given twice, perhaps.
+                raise Unusual
+            lists += written.count(b"[")
+    return found, lists
 
 
 def _counts(count: Any, meters: int) -> list[int]:

@@ -12,7 +12,7 @@ from collector.errors import Fatal, Retry
 from collector.sources.interface import UNKNOWN_LAG, Message
 from collector.sources.partitions import Partitions
 from wire.kafka import KafkaSettingsError, missing_packages
-from wire.kafka_client import ClientWatch
+from wire.kafka_client import ClientWatch, unpack_at_once
 from wire.kafka_faults import Fault, Whose, fault_of
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ class KafkaSource:
         from kafka import KafkaConsumer  # noqa: PLC0415
         from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor  # noqa: PLC0415
 
+        unpack_at_once()
         consumer = KafkaConsumer(
             **self._connection.client_kwargs(),
             kafka_client=self._watch,

@@ -58,11 +58,11 @@ def together(one: Batch | WireError) -> bool:
     return isinstance(one, Batch) and isinstance(one.readings.last_values, LastValues)
 
 
-def usual(**changes: Any) -> bytes:
-    return encode(batch(*grown(), devices=(), events=(), **changes))
+def usual() -> bytes:
+    return encode(batch(*grown()))
 
 
-def spoilt(change: tuple[str, Any], *names: str) -> bytes:
+def spoilt(change: tuple[str, Any], *names: str | int) -> bytes:
     said = orjson.loads(usual())
     inner = said
     for name in names:
@@ -75,7 +75,8 @@ def test_what_a_fleet_sends_is_opened_together_to_the_last_digit() -> None:
     agents = [Agent(number) for number in range(4)]
     rounds = [[agent.batch() for agent in agents] for _ in range(3)]
     opened = open_batches([sealed for each in rounds for sealed in each])
-    assert [together(one) for one in opened] == [False] * 4 + [True] * 8
+    assert all(map(together, opened))
+    assert [len(one.devices) for one in opened if isinstance(one, Batch)] == [8] * 4 + [0] * 8
     flop = [sum(one.readings.last("flop")) for one in opened[8:] if isinstance(one, Batch)]
     assert flop == [agent.flop for agent in agents]
 
@@ -130,6 +131,11 @@ def test_whatever_is_changed(rng: random.Random) -> None:
         spoilt(("count", True), "readings"),
         spoilt(("nobody_knows", 1), "readings"),
         spoilt(("device", ["GPU-0", "GPU-0"]), "readings", "meters"),
+        spoilt(("clock_max_mhz", -1), "devices", 0),
+        spoilt(("flop_per_s_max", str(2**128)), "devices", 0),
+        spoilt(("nobody_knows", 1), "devices", 0).replace(b'"nobody_knows":1', b'"id":"another"'),
+        spoilt(("at_ns", [1]), "events", 0),
+        spoilt(("events", None)),
         spoilt(("seq", 0)),
         spoilt(("seq", 1.5)),
         spoilt(("prev", None)),
