@@ -80,7 +80,7 @@ def test_every_command_is_one_of_ours_with_its_options(case: str) -> None:
         for container in containers(pod):
             arguments = [str(argument) for argument in container["args"]]
             command: Any = typer.main.get_command(_root(arguments))
-            while hasattr(command, "commands"):
+            while arguments and hasattr(command, "commands"):
                 command = command.commands[arguments.pop(0)]
             command.make_context(command.name, arguments)
 

@@ -15,7 +15,7 @@ from tests.helm.charts import case_values, chart, files, refusal
 WAITING = {("monitoring", "prometheusRule"), ("monitoring", "dashboards")}
 LEAVES = [key for key in keys() if not key.group and key.name != "demo.enabled" and key.path[:2] not in WAITING]
 """All but the one whose doing is the whole case `demo`."""
-BASES = ("everything", "default", "host-network", "collectors", "demo", "msk-clickhouse-cloud")
+BASES = ("everything", "default", "host-network", "collectors", "demo", "msk-clickhouse-cloud", "unprivileged")
 """Where a change is tried, until one changes what is rendered."""
 OTHER: dict[str, Any] = {
     "imagePullSecrets": [{"name": "other"}],
@@ -34,6 +34,10 @@ OTHER: dict[str, Any] = {
     "collector.settings": {"gateway_port": 1},
     "collector.podDisruptionBudget.maxUnavailable": "50%",
     "collector.topologySpread": [{"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "ScheduleAnyway"}],
+    "web.replicas": 3,
+    "web.trustedProxies": ["10.9.0.0/16"],
+    "web.groups": {"*": "operator"},
+    "web.settings": {"web_refresh_s": 9},
     "ledger.verify.schedule": "1 2 3 4 5",
     "ledger.checkpoint.schedule": "1 2 3 4 5",
     "monitoring.podMonitor.interval": "7s",
@@ -124,7 +128,21 @@ def test_a_typo_is_refused_with_its_place(values: dict[str, Any], sentence: str)
 
 KAFKA = {"bootstrap": "kafka:9092"}
 SASL = {**KAFKA, "security": "SASL_SSL"}
+TOKENS = {"enabled": True, "tokensSecret": {"name": "t"}}
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"web": {"enabled": True}}, "web.enabled is true, but nobody may see the page: `flopledger web token"),
+    (
+        {"web": {"enabled": True, "groups": {"*": "viewer"}}},
+        "but web.trustedProxies is empty: name the proxy's addresses",
+    ),
+    ({"web": {**TOKENS, "ingress": {"enabled": True}}}, "web.ingress.host is empty"),
+    (
+        {"web": {**TOKENS, "ingress": {"enabled": True, "host": "h"}}},
+        "the page does not believe that it is asked by https",
+    ),
+    ({"web": {**TOKENS, "replicas": 2}}, "pages would not know each other's sessions"),
+    ({"web": {**TOKENS, "settings": {"web_port": 1}}}, "web.settings.web_port: the chart sets this itself"),
+    ({"web": {"ingress": {"enabled": True}}}, "but web.enabled is false: there is no page to show"),
     ({"cluster": ""}, "cluster is empty: give this cluster a name"),
     ({"kafka": {}}, "kafka.bootstrap is empty: name your brokers"),
     ({"kafka": {"bootstrap": "kafka"}}, 'kafka.bootstrap is "kafka": write host:port'),

@@ -71,7 +71,7 @@ terminationMessagePolicy: FallbackToLogsOnError
     sizeLimit: 64Mi
 {{- end }}
 
-{{/* (list "port" startup seconds) */}}
+{{/* (list "port" startup seconds "/path of readiness") */}}
 {{- define "flopledger.probes" -}}
 {{- $port := first . -}}
 startupProbe:
@@ -79,7 +79,7 @@ startupProbe:
     path: /healthz
     port: {{ $port }}
   periodSeconds: 5
-  failureThreshold: {{ div (last .) 5 }}
+  failureThreshold: {{ div (index . 1) 5 }}
 livenessProbe:
   httpGet:
     path: /healthz
@@ -89,7 +89,7 @@ livenessProbe:
   failureThreshold: 3
 readinessProbe:
   httpGet:
-    path: /readyz
+    path: {{ last . }}
     port: {{ $port }}
   periodSeconds: 10
   timeoutSeconds: 5

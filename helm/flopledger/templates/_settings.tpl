@@ -1,9 +1,18 @@
 {{/* What goes into flopledger.toml. Each part's file holds what that part needs, under the names of docs/settings.md. */}}
 
-{{/* A dict → TOML, one setting a line, in order. JSON's strings, numbers, booleans and lists are TOML's as well. */}}
+{{/* A dict → TOML, one setting a line, in order. JSON's strings, numbers, booleans and lists are TOML's as well; a
+mapping becomes an inline table. */}}
 {{- define "flopledger.toml" -}}
 {{- $lines := list -}}
-{{- range $name, $value := . }}{{ $lines = append $lines (printf "%s = %s" $name (toJson $value)) }}{{ end -}}
+{{- range $name, $value := . -}}
+{{- $written := toJson $value -}}
+{{- if kindIs "map" $value -}}
+{{- $pairs := list -}}
+{{- range $key, $inner := $value }}{{ $pairs = append $pairs (printf "%s = %s" (toJson $key) (toJson $inner)) }}{{ end -}}
+{{- $written = printf "{ %s }" (join ", " $pairs) -}}
+{{- end -}}
+{{- $lines = append $lines (printf "%s = %s" $name $written) -}}
+{{- end -}}
 {{- join "\n" $lines -}}
 {{- end }}
 

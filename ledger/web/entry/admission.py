@@ -83,7 +83,7 @@ def admission(settings: Settings) -> Admission:
         settings.web_user_header.lower(),
         settings.web_groups_header.lower(),
     )
-    if proxies.networks and not proxies.groups:
+    if proxies.networks and not proxies.groups and not with_tokens:
         raise Misconfigured(
             "FLOPLEDGER_WEB_TRUSTED_PROXIES without FLOPLEDGER_WEB_GROUPS lets nobody in: say what groups may do, "
             'such as {"ml-audit": "auditor", "*": "viewer"}'
