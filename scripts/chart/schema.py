@@ -6,9 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cli.settings import Settings
+from collector.notify.channel_file import AlertmanagerChannel, AppriseChannel, WebhookChannel
 
 if TYPE_CHECKING:
     from scripts.chart.values import Key
+
+
+CHANNELS = (AlertmanagerChannel, WebhookChannel, AppriseChannel)
 
 
 def _closed(**properties: Any) -> dict[str, Any]:
@@ -30,6 +34,17 @@ def _kind(kind: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _channels() -> dict[str, Any]:
+    """Channels by name, each with any field that one of their types knows; which go together the product says."""
+    fields: dict[str, Any] = {}
+    for model in CHANNELS:
+        fields |= {name: _kind(kind) for name, kind in model.model_json_schema()["properties"].items()}
+    channel = _closed(
+        **(fields | {"type": {"enum": [model.model_fields["type"].annotation.__args__[0] for model in CHANNELS]}})
+    )
+    return {"type": "object", "additionalProperties": {**channel, "required": ["type"]}}
+
+
 STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
 FREE = {"type": "object", "additionalProperties": True}
 QUANTITIES = {"type": "object", "additionalProperties": {"type": ["string", "number"]}}
@@ -48,6 +63,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     ),
     "peer": _closed(podSelector=FREE, namespaceSelector=FREE, ipBlock=FREE),
     "settings": _settings(),
+    "channels": _channels(),
 }
 """What `# @schema {is: …}` names. Written out at each place, so that a refusal says the key and nothing else."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import pathlib
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +15,7 @@ import typer
 from cli.kafka_settings import kafka_connection
 from cli.settings import Settings, load
 from collector.enrolment import read_keys
+from collector.notify.channel_file import channels
 from collector.topics import plans
 from flopledger import _root
 from ledger.place import Server, place
@@ -90,6 +94,22 @@ def test_the_file_of_approved_keys_is_read_as_the_collector_reads_it(tmp_path: P
     file = tmp_path / "keys"
     file.write_text(config["data"]["agent-keys"], encoding="utf-8")
     assert read_keys(file)
+
+
+def test_the_file_of_channels_is_read_as_the_collector_reads_it(tmp_path: Path) -> None:
+    (config,) = (each for each in of_kind("everything", "ConfigMap") if "channels.yaml" in each["data"])
+    text, secrets = config["data"]["channels.yaml"], pathlib.Path("/etc/flopledger/alerts")
+    collector = pods("everything")["StatefulSet/flopledger-compute-ledger-collector"]
+    mounted = {pathlib.Path(mount["mountPath"]) for mount in collector["containers"][0]["volumeMounts"]}
+    for named in re.findall(f"({secrets}/\\S+)", text):
+        assert pathlib.Path(named).parent in mounted
+        here = tmp_path / pathlib.Path(named).relative_to(secrets)
+        here.parent.mkdir(exist_ok=True)
+        here.touch(mode=0o600)
+        here.write_text("whsec_" + base64.b64encode(bytes(32)).decode(), encoding="utf-8")
+    file = tmp_path / "channels.yaml"
+    file.write_text(text.replace(str(secrets), str(tmp_path)), encoding="utf-8")
+    assert [channel.name for channel in channels(file, "test", time.time_ns)] == ["compliance", "oncall"]
 
 
 def test_the_agents_sources_follow_the_products_order_of_trust() -> None:

@@ -12,10 +12,18 @@ from scripts.chart.render import render
 from scripts.chart.values import Key, keys
 from tests.helm.charts import case_values, chart, files, refusal
 
-WAITING = {("monitoring", "prometheusRule"), ("monitoring", "dashboards")}
-LEAVES = [key for key in keys() if not key.group and key.name != "demo.enabled" and key.path[:2] not in WAITING]
+LEAVES = [key for key in keys() if not key.group and key.name != "demo.enabled"]
 """All but the one whose doing is the whole case `demo`."""
-BASES = ("everything", "default", "host-network", "collectors", "demo", "msk-clickhouse-cloud", "unprivileged")
+BASES = (
+    "everything",
+    "default",
+    "host-network",
+    "collectors",
+    "demo",
+    "msk-clickhouse-cloud",
+    "unprivileged",
+    "monitoring",
+)
 """Where a change is tried, until one changes what is rendered."""
 OTHER: dict[str, Any] = {
     "imagePullSecrets": [{"name": "other"}],
@@ -34,6 +42,8 @@ OTHER: dict[str, Any] = {
     "collector.settings": {"gateway_port": 1},
     "collector.podDisruptionBudget.maxUnavailable": "50%",
     "collector.topologySpread": [{"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "ScheduleAnyway"}],
+    "alerts.channels": {"other": {"type": "alertmanager", "urls": ["http://other:9093"]}},
+    "alerts.secrets": ["compliance", "alertmanager"],
     "web.replicas": 3,
     "web.trustedProxies": ["10.9.0.0/16"],
     "web.groups": {"*": "operator"},
@@ -43,6 +53,7 @@ OTHER: dict[str, Any] = {
     "monitoring.podMonitor.interval": "7s",
     "monitoring.serviceMonitor.interval": "7s",
     "networkPolicy.kafkaPorts": [9],
+    "networkPolicy.alertsPorts": [9],
     "extraManifests": [],
 }
 """For values that not every other text or number will do for."""
@@ -103,6 +114,11 @@ TYPOS: list[tuple[dict[str, Any], str]] = [
         {"agent": {"otlp": {"exposure": "hostport"}}},
         "at '/agent/otlp/exposure': value must be one of 'none', 'hostPort'",
     ),
+    ({"alerts": {"channels": {"a": {"type": "slack"}}}}, "at '/alerts/channels/a/type': value must be one of"),
+    (
+        {"alerts": {"channels": {"a": {"type": "webhook", "secret": "s"}}}},
+        "at '/alerts/channels/a': additional properties 'secret' not",
+    ),
     ({"agent": {"settings": {"sample_evry_s": 1}}}, "at '/agent/settings': additional properties 'sample_evry_s' not"),
     (
         {"agent": {"settings": {"slurm_prolog_dirs": "/run"}}},
@@ -128,8 +144,14 @@ def test_a_typo_is_refused_with_its_place(values: dict[str, Any], sentence: str)
 
 KAFKA = {"bootstrap": "kafka:9092"}
 SASL = {**KAFKA, "security": "SASL_SSL"}
+HOOK = {"type": "webhook", "url": "https://a", "secret_file": "/run/secrets/hook"}
 TOKENS = {"enabled": True, "tokensSecret": {"name": "t"}}
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
+    (
+        {"alerts": {"channels": {"a": HOOK}}},
+        "alerts.channels.a.secret_file is /run/secrets/hook: write /etc/flopledger/alerts/",
+    ),
+    ({"alerts": {"secrets": ["hook"]}}, "alerts.secrets lists hook, but no channel of alerts.channels names a file in"),
     ({"web": {"enabled": True}}, "web.enabled is true, but nobody may see the page: `flopledger web token"),
     (
         {"web": {"enabled": True, "groups": {"*": "viewer"}}},

@@ -13,6 +13,8 @@
   "collector_port" $collector.port
   "assess_every_s" $collector.assessEverySeconds
 -}}
+{{- if .Values.alerts.channels }}{{ $_ := set $settings "channels" "/etc/flopledger/config/channels.yaml" }}{{ end -}}
+{{- if .Values.alerts.runbookUrl }}{{ $_ := set $settings "runbook_url" .Values.alerts.runbookUrl }}{{ end -}}
 {{- if $collector.agentKeys }}{{ $_ := set $settings "agent_keys_file" "/etc/flopledger/config/agent-keys" }}{{ end -}}
 {{- merge $settings
   (include "flopledger.settings.kafka" (list . .Values.kafka.collector) | fromJson)
@@ -33,9 +35,8 @@
 {{/* The migration job: the collector's settings under the installer's name, so that its check is the collector's own. */}}
 {{- define "flopledger.migrate.config" -}}
 {{- $settings := include "flopledger.collector.settings" . | fromJson -}}
-{{- $_ := unset $settings "agent_keys_file" -}}
 {{- $installer := include "flopledger.settings.clickhouse" (list . .Values.clickhouse.installer) | fromJson -}}
-{{- merge $installer (omit $settings "clickhouse_user" "clickhouse_password_file") | include "flopledger.toml" -}}
+{{- merge $installer (omit $settings "clickhouse_user" "clickhouse_password_file" "agent_keys_file" "channels") | include "flopledger.toml" -}}
 {{- end }}
 
 {{- define "flopledger.migrate.secrets" -}}
