@@ -18,7 +18,7 @@ from typing import Any
 
 from ledger.migrate import migrate
 from ledger.questions import QUESTIONS
-from ledger.rollups import Rollups
+from ledger.rollups import AHEAD, Rollups
 from ledger.store import Store
 
 DEVICES = int(os.environ.get("BENCH_DEVICES", "100000"))
@@ -163,7 +163,7 @@ def _with(sql: str, **values: int) -> str:
 
 def _merge(store: Store) -> None:
     store.command("SYSTEM START MERGES")
-    for table in ("meters", "run_curve", "run_devices", "devices"):
+    for table in ("meters", *AHEAD, "devices"):
         store.command(f"OPTIMIZE TABLE {table} FINAL")
 
 

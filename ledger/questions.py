@@ -33,9 +33,17 @@ def _by(part: str) -> str:
 
 
 BY_INCARNATION = f"""
-SELECT incarnation, sum(toUInt256(flop_high)) AS high, sum(toUInt256(flop_low)) AS low
-FROM meters FINAL WHERE run = {{run:String}} AND adds_with = 0
-GROUP BY incarnation ORDER BY high DESC LIMIT {TOP}
+SELECT
+    i.incarnation AS incarnation, i.node AS node, i.cluster AS cluster,
+    fromUnixTimestamp64Nano(toInt64(i.first_at_ns), 'UTC') AS first_at,
+    fromUnixTimestamp64Nano(toInt64(i.last_at_ns), 'UTC') AS last_at,
+    i.flop AS total, i.flop_low AS low, i.flop_high AS high, i.observed_ns AS observed, i.gap_ns AS gap
+FROM run_incarnations AS i FINAL WHERE i.run = {{run:String}} AND i.adds_with = 0
+ORDER BY high DESC LIMIT {TOP}
+"""
+BIRTHS = """
+SELECT toStartOfHour(UUIDv7ToDateTime(incarnation, 'UTC')) AS hour, uniqExact(incarnation) AS lives
+FROM run_incarnations WHERE run = {run:String} AND adds_with = 0 GROUP BY hour ORDER BY hour
 """
 COVERAGE = """
 SELECT
@@ -69,6 +77,7 @@ QUESTIONS: dict[str, str] = {
     "by purpose": _by("d.purpose"),
     "by method": _by("d.method"),
     "by incarnation": BY_INCARNATION,
+    "births by the hour": BIRTHS,
     "coverage": COVERAGE,
     "fleet by method": FLEET,
     "silent agents": SILENT,

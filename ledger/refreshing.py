@@ -32,7 +32,7 @@ def refreshing(
     every_s: float = EVERY_S,
     share: float = SHARE,
 ) -> Iterator[None]:
-    """While the block runs, `run_curve` and `run_devices` are brought up again and again, whenever it is `ours` to do.
+    """While the block runs, the tables computed ahead are brought up again and again, whenever it is `ours` to do.
 
     In a thread with a connection of its own, so nobody waits for it. A failure is said, and tried again.
     """

@@ -1,4 +1,5 @@
-"""What the page and forecasts read often, computed ahead: each run's curve by the hour, and what each device did.
+"""What the page and forecasts read often, computed ahead: each run's curve by the hour, and what each device and each
+life of an agent did.
 
 Nothing is decided by these rows: the exact totals come from `meters`. Every value only grows with the evidence, so rows
 of an older refresh lose against newer ones whatever their order, and `derive` gives the same rows again from nothing.
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ledger.reader import Reader
     from ledger.store import Store
@@ -85,6 +86,23 @@ WHERE run = {run:String}
 GROUP BY run, adds_with, device, cluster, node, purpose, method, dtype
 """
 
+AHEAD = ("run_curve", "run_devices", "run_incarnations")
+INCARNATIONS = """
+SELECT run, adds_with, incarnation, any(m.agent) AS agent, any(m.cluster) AS cluster, any(m.node) AS node,
+    count() AS meters,
+    sum(toUInt256(coalesce(m.flop, m.flop_low))) AS flop, sum(toUInt256(m.flop_low)) AS flop_low,
+    sum(toUInt256(m.flop_high)) AS flop_high, sum(toUInt256(coalesce(m.observed_ns, 0))) AS observed_ns,
+    sum(toUInt256(coalesce(m.gap_ns, 0))) AS gap_ns,
+    min(m.first_at_ns) AS first_at_ns, max(m.last_at_ns) AS last_at_ns
+FROM meters AS m FINAL
+WHERE run = {run:String}
+GROUP BY run, adds_with, incarnation HAVING last_at_ns >= {since_ns:UInt64}
+"""
+_INCARNATIONS_STAND = """
+SELECT adds_with, sum(i.flop), sum(i.flop_low), sum(i.flop_high), max(i.last_at_ns) FROM run_incarnations AS i FINAL
+WHERE run = {run:String} GROUP BY adds_with
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -108,7 +126,7 @@ ZERO = Standing(0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Rollups:
-    """Keeps `run_curve` and `run_devices` up with `meters` and `curve`."""
+    """Keeps the tables of `AHEAD` up with `meters` and `curve`."""
 
     store: Store
 
@@ -118,7 +136,7 @@ class Rollups:
         totals = {(row[0], row[1]): Standing(*row[2:]) for row in self.store.query(TOTALS).rows}
         if any(end.above(totals.get(place, ZERO)) for place, (end, _) in ends.items()):
             # A rebuild took rows out: nothing that was computed from them may stay.
-            for table in ("run_curve", "run_devices"):
+            for table in AHEAD:
                 self.store.command(f"TRUNCATE TABLE {table}")
             ends = {}
         moved: dict[str, None] = {}
@@ -134,7 +152,21 @@ class Rollups:
             moved[run] = None
         for run in moved:
             self.store.insert("run_devices", self.store.query_arrow(DEVICES, {"run": run}))
+            self._incarnations(run, {adds: total for (of, adds), total in totals.items() if of == run})
         return list(moved)
+
+    def _incarnations(self, run: str, totals: Mapping[int, Standing]) -> None:
+        """Ended lives change no more, so they are written again only when the latest do not explain the total."""
+        latest_ns = max((row[4] for row in self._incarnations_stand(run)), default=0)
+        for since_ns in (max(latest_ns - TAIL_S * 10**9, 0), 0):
+            asked = {"run": run, "since_ns": since_ns}
+            self.store.insert("run_incarnations", self.store.query_arrow(INCARNATIONS, asked))
+            stand = {row[0]: tuple(row[1:4]) for row in self._incarnations_stand(run)}
+            if stand == {adds: (total.flop, total.flop_low, total.flop_high) for adds, total in totals.items()}:
+                return
+
+    def _incarnations_stand(self, run: str) -> Sequence[Sequence[Any]]:
+        return self.store.query(_INCARNATIONS_STAND, {"run": run}).rows
 
     def _insert(self, run: str, adds_with: int, points: list[tuple[int, Standing]]) -> None:
         columns: dict[str, Any] = {

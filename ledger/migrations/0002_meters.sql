@@ -128,3 +128,25 @@ ENGINE = AggregatingMergeTree
 ORDER BY (run, adds_with, device, cluster, node, purpose, method, dtype)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Computed ahead: what each device did for each run, over all lives of its agent';
+
+CREATE TABLE run_incarnations
+(
+    run         String                 COMMENT 'as in meters',
+    adds_with   UInt64                 COMMENT 'as in meters',
+    incarnation UUID                   COMMENT 'as in meters',
+    agent       SimpleAggregateFunction(any, String) COMMENT 'as in meters',
+    cluster     SimpleAggregateFunction(any, LowCardinality(String)) COMMENT 'as in meters',
+    node        SimpleAggregateFunction(any, LowCardinality(String)) COMMENT 'as in meters',
+    meters      SimpleAggregateFunction(max, UInt64)  COMMENT 'how many meters this sums',
+    flop        SimpleAggregateFunction(max, UInt256) COMMENT 'sum of the points, and of lower bounds where there is none, FLOP',
+    flop_low    SimpleAggregateFunction(max, UInt256) COMMENT 'sum of the lower bounds, FLOP',
+    flop_high   SimpleAggregateFunction(max, UInt256) COMMENT 'sum of the upper bounds, FLOP',
+    observed_ns SimpleAggregateFunction(max, UInt256) COMMENT 'device time that a counter covers',
+    gap_ns      SimpleAggregateFunction(max, UInt256) COMMENT 'device time that no counter covers',
+    first_at_ns SimpleAggregateFunction(min, UInt64)  COMMENT 'first reading, Unix ns',
+    last_at_ns  SimpleAggregateFunction(max, UInt64)  COMMENT 'last reading, Unix ns'
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (run, adds_with, incarnation)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Computed ahead: what each life of an agent counted for each run';

@@ -17,7 +17,7 @@ from ledger.proof.fold import Fold, curve_columns, device_columns, meter_columns
 from ledger.proof.journal import check_journal
 from ledger.proof.scan import REVOKED, Trust, derive
 from ledger.proof.workers import on_all_cores
-from ledger.rollups import Rollups
+from ledger.rollups import AHEAD, Rollups
 from ledger.rows import BATCHES, CURVE, DEVICES, METERS, to_table
 from wire.rfc3339 import format_ns
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ledger.store import Store
 
 DERIVED = ("meters", "curve", "devices")
-AHEAD = ("run_curve", "run_devices")
-"""Computed from those, and as new as the last refresh at any time."""
 INSERT_ROWS = 50_000
 AHEAD_NS = 60_000_000_000
 """How long a batch may have been received before it is on disk."""

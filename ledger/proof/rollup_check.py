@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ledger.proof.findings import Finding
-from ledger.rollups import DEVICES, ENDS, TOTALS, derive
+from ledger.rollups import DEVICES, ENDS, INCARNATIONS, TOTALS, derive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,16 @@ SELECT run, adds_with, device, cluster, node, purpose, method, dtype, max(meters
 FROM run_devices WHERE run = {run:String}
 GROUP BY run, adds_with, device, cluster, node, purpose, method, dtype
 """
-_DEVICE_KEY = 8
+_SAID_OF_INCARNATIONS = """
+SELECT run, adds_with, incarnation, any(agent), any(cluster), any(node), max(meters), max(flop), max(flop_low),
+    max(flop_high), max(observed_ns), max(gap_ns), min(first_at_ns), max(last_at_ns)
+FROM run_incarnations WHERE run = {run:String} GROUP BY run, adds_with, incarnation
+"""
+_PARTS = (
+    ("run_devices", 8, _SAID_OF_DEVICES, DEVICES),
+    ("run_incarnations", 3, _SAID_OF_INCARNATIONS, INCARNATIONS),
+)
+"""Table, length of the key, what it says, and what the meters say."""
 _COMPUTED = """
 SELECT name, type, default_expression FROM system.columns
 WHERE database = currentDatabase() AND table = 'meters' AND default_kind = 'MATERIALIZED'
@@ -35,7 +44,7 @@ WHERE database = currentDatabase() AND table = 'meters' AND default_kind = 'MATE
 
 
 def check_rollups(ledger: Access) -> Iterator[Finding]:
-    """Runs' curves and devices, where these are up with the meters."""
+    """Runs' curves, devices and lives of agents, where these are up with the meters."""
     # In this order: the meters may move on meanwhile, what is computed from them follows.
     ends = ledger.query(ENDS).rows
     totals = _totals(ledger)
@@ -65,11 +74,12 @@ def _differences(
             }
             yield from _differing("run_curve", f"run {run}, hour", said_by_hour, true_by_hour)
     for run in sorted({run for run, _ in totals} - {run for run, _ in behind}):
-        said, true = (
-            {tuple(row[:_DEVICE_KEY]): tuple(row[_DEVICE_KEY:]) for row in ledger.query(sql, {"run": run}).rows}
-            for sql in (_SAID_OF_DEVICES, DEVICES)
-        )
-        yield from _differing("run_devices", "", said, true)
+        for table, key, *statements in _PARTS:
+            said, true = (
+                {tuple(row[:key]): tuple(row[key:]) for row in ledger.query(sql, {"run": run, "since_ns": 0}).rows}
+                for sql in statements
+            )
+            yield from _differing(table, "", said, true)
 
 
 def check_computed(ledger: Access) -> Iterator[Finding]:

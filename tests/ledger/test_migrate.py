@@ -8,12 +8,13 @@ import pytest
 
 from ledger.errors import Damaged
 from ledger.migrate import Migration, migrate, migrations
+from ledger.rollups import AHEAD
 
 if TYPE_CHECKING:
     from ledger.store import Store
 
 SHIPPED = migrations()
-COMPUTED_AHEAD = {"run_curve", "run_devices"}
+COMPUTED_AHEAD = set(AHEAD)
 STATEMENTS = [(place, n) for place, m in enumerate(SHIPPED, 1) for n in range(len(m.statements))]
 
 

@@ -99,7 +99,10 @@ def test_refreshed_in_pieces_or_at_once_it_is_the_same(
     total = engine.query("SELECT flop FROM run_totals WHERE run_id = 'r'").rows[0][0]
     assert derived[-1][1] == total == stored[-1][1] == sum(flop for _, flop in standing)
     (parts,) = engine.query("SELECT sum(flop), sum(meters) FROM run_devices FINAL WHERE run = 'r'").rows
-    assert parts == (total, engine.query("SELECT count() FROM meter_totals").rows[0][0])
+    meters = engine.query("SELECT count() FROM meter_totals").rows[0][0]
+    assert parts == (total, meters)
+    (lives,) = engine.query("SELECT sum(flop), sum(meters) FROM run_incarnations FINAL WHERE run = 'r'").rows
+    assert lives == (total, meters)
     # Between late arrivals the stored curve may know of more hours in between, and never of another amount at the end.
     assert [point for point in stored if point in derived][-1] == derived[-1]
 

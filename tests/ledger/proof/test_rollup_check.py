@@ -30,6 +30,8 @@ def test_what_was_computed_ahead_is_in_order_and_may_be_behind(ledger: Ledger, s
         ("run_devices", "flop = flop + 1"),
         ("run_devices", "observed_ns = 0"),
         ("run_devices", "first_at_ns = 1"),
+        ("run_incarnations", "flop_high = flop_high + 1"),
+        ("run_incarnations", "node = 'elsewhere'"),
     ],
 )
 def test_a_changed_row_of_it_is_found(ledger: Ledger, store: Store, table: str, change: str) -> None:
