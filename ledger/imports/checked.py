@@ -8,10 +8,14 @@ from compute.tables import BadCell
 from ledger.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from compute.tables import Line
     from ledger.adjustments import Adjustment
+
+
+PER_WORD = 100
+"""Lines between two words about how far it is."""
 
 
 def sensible(line: Line, made: Adjustment) -> Adjustment:
@@ -22,6 +26,15 @@ def sensible(line: Line, made: Adjustment) -> Adjustment:
         field, _, sentence = str(error).partition(": ")
         raise BadCell(line.number, field, sentence) from error
     return made
+
+
+def followed(lines: Sequence[Line], progress: Callable[[float], object]) -> Iterator[Line]:
+    """These, while `progress` hears now and then of the share that is done."""
+    for done, line in enumerate(lines):
+        if done % PER_WORD == 0:
+            progress(done / len(lines))
+        yield line
+    progress(1.0)
 
 
 def once_each(made: Sequence[tuple[Line, Adjustment]], field: str) -> list[Adjustment]:

@@ -52,7 +52,8 @@ def import_csv(
 ) -> None:
     """GPU-hours with utilisation, for history before the agents; docs/imports.md names the columns."""
     try:
-        found = gpu_hours(_read(file), time.time_ns())
+        with progress_bar("reading the table") as progress:
+            found = gpu_hours(_read(file), time.time_ns(), progress)
     except BadCell as error:
         raise Misconfigured(f"{file}: {error}") from error
     _deliver(found, author, form, dry_run=dry_run, beside_measured=beside_measured)
@@ -89,7 +90,8 @@ def import_slurm(
         purpose=_purpose(purpose),
     )
     try:
-        found = jobs(_read(file), site)
+        with progress_bar("reading the table") as progress:
+            found = jobs(_read(file), site, progress)
     except BadCell as error:
         raise Misconfigured(f"{'standard input' if str(file) == '-' else file}: {error}") from error
     if found.going_on or found.without_gpu:

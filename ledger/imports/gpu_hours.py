@@ -10,11 +10,13 @@ from compute.segments import REQUIRED as SEGMENT_REQUIRED
 from compute.segments import segment
 from compute.tables import read_table
 from ledger.adjustments import IMPORT, Adjustment, content_hash
-from ledger.imports.checked import once_each, sensible
+from ledger.imports.checked import followed, once_each, sensible
 from ledger.imports.periods import instant
 from wire.rfc3339 import parse_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from compute.tables import Line
 
 REQUIRED = ("run", *SEGMENT_REQUIRED)
@@ -22,9 +24,12 @@ OPTIONAL = (*SEGMENT_OPTIONAL, "purpose", "id")
 NS_PER_HOUR = 3_600 * 10**9
 
 
-def gpu_hours(data: bytes, now_ns: int) -> list[Adjustment]:
-    """An import per line; raises `BadCell` naming line and field, and then there is none at all."""
-    return once_each([(line, _adjustment(line, now_ns)) for line in read_table(data, REQUIRED, OPTIONAL)], "id")
+def gpu_hours(data: bytes, now_ns: int, progress: Callable[[float], object] = lambda _: None) -> list[Adjustment]:
+    """An import per line; raises `BadCell` naming line and field, and then there is none at all. `progress` hears of
+    the share that is worked out.
+    """
+    lines = read_table(data, REQUIRED, OPTIONAL)
+    return once_each([(line, _adjustment(line, now_ns)) for line in followed(lines, progress)], "id")
 
 
 def _adjustment(line: Line, now_ns: int) -> Adjustment:

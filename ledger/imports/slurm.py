@@ -16,11 +16,11 @@ from compute.exact import plain
 from compute.hardware import SECONDS_PER_HOUR, Segment, Utilization, nlhu
 from compute.tables import read_table
 from ledger.adjustments import IMPORT, Adjustment
-from ledger.imports.checked import once_each, sensible
+from ledger.imports.checked import followed, once_each, sensible
 from ledger.imports.periods import local_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import tzinfo
 
     from compute.precision import Dtype
@@ -70,11 +70,13 @@ class Jobs:
     without_gpu: int
 
 
-def jobs(data: bytes, site: Site) -> Jobs:
-    """Every ended job with GPUs; raises `BadCell` naming line and field, and then there is none at all."""
+def jobs(data: bytes, site: Site, progress: Callable[[float], object] = lambda _: None) -> Jobs:
+    """Every ended job with GPUs; raises `BadCell` naming line and field, and then there is none at all. `progress`
+    hears of the share that is worked out.
+    """
     made: list[tuple[Line, Adjustment]] = []
     going_on = without_gpu = 0
-    for line in read_table(data, REQUIRED, delimiter="|", others=True):
+    for line in followed(read_table(data, REQUIRED, delimiter="|", others=True), progress):
         if _STEP.fullmatch(line.need("JobID")):
             continue
         if not _ended(line):
