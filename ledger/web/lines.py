@@ -11,6 +11,7 @@ from typing import Any
 from ledger.thresholds import Threshold
 
 SHORT = {"European Union": "EU", "California": "CA", "New York": "NY", "Republic of Korea": "KR", "United States": "US"}
+UNDECLARED = "condition not declared"
 APPLYING = ("in force", "guidance", "coming")
 
 
@@ -94,7 +95,7 @@ def reaches(rows: Sequence[Mapping[str, Any]], lines: Mapping[str, Threshold]) -
 
 def _state(row: Mapping[str, Any]) -> str:
     if row["condition"] == "not declared":
-        return "condition not declared"
+        return UNDECLARED
     if row["crossed"]:
         return "crossed"
     if row["crossed_by_upper_bound"]:

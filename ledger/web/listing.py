@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ledger.web.overview import Overview, Subject
+from ledger.web.overview import Overview
+from ledger.web.subjects import Subject
 
 PER_PAGE = 100
 

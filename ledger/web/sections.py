@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-SECTIONS = (("/", "Overview"),)
+SECTIONS = (
+    ("/", "Overview"),
+    ("/fleet", "Fleet"),
+)

@@ -14,6 +14,7 @@ from cli.settings import Settings
 from ledger.access import Access
 from ledger.gateway.server import PortTaken
 from ledger.web.app import create_app
+from ledger.web.state import Page
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +23,13 @@ class Server:
     """Serves one ledger from a thread of its own until stopped. Port 0 picks a free one."""
 
     def __init__(self, access: Access, settings: Settings, now_ns: Callable[[], int], port: int | None = None) -> None:
-        self._app = create_app(access, settings, now_ns)
+        app = create_app(access, settings, now_ns)
+        self.page: Page = app.state.page
         self._listener = _listen(settings.web_host, settings.web_port if port is None else port)
         self.port: int = self._listener.getsockname()[1]
         self._server = uvicorn.Server(
             uvicorn.Config(
-                self._app,
+                app,
                 log_level="error",
                 lifespan="on",
                 server_header=False,
@@ -44,7 +46,7 @@ class Server:
 
     def stop(self) -> None:
         """Let viewers go, and answer no more."""
-        self._app.state.page.watch.stop()
+        self.page.watch.stop()
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(timeout=10)

@@ -36,6 +36,8 @@ def environment() -> jinja2.Environment:
     made.globals.update(
         asset=assets.address, sci=sci, flop=flop, exact=exact, span=span, rate=rate, percent=percent, moment=moment,
         day=day, when=when, place=place, hours=hours, count=count, link=link, short=short,
+        width=width,
+        unix_ns=unix_ns,
         sections=SECTIONS, decades=range(FIRST, LAST + 1),
     )  # fmt: skip
     return made
@@ -46,11 +48,13 @@ def sci(value: int | None, digits: int = 2) -> Markup:
     if value is None:
         return Markup(UNKNOWN)
     text = scientific(value, digits).replace("-", "−")
-    mantissa, times, power = text.partition(" × 10")
-    if not times:
-        return Markup(mantissa)
+    if digits == 1:
+        text = text.removeprefix("1 × ")
+    mantissa, ten, power = text.rpartition("10")
+    if not ten or power.isascii():
+        return Markup(text)
     plain = power.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789−"))
-    return Markup("{} × 10<sup>{}</sup>").format(mantissa, plain).replace(" ", "\N{NO-BREAK SPACE}")
+    return Markup("{}10<sup>{}</sup>").format(mantissa.replace(" ", "\N{NO-BREAK SPACE}"), plain)
 
 
 def exact(value: int | None) -> str:
@@ -58,7 +62,7 @@ def exact(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}".replace("-", "−")
 
 
-def flop(value: int | None, unit: str = "FLOP") -> Markup:
+def flop(value: int | None, unit: str = "FLOP", digits: int = 2) -> Markup:
     """A number that opens into all its digits."""
     if value is None:
         return Markup('<span class="unknown" title="not known">–</span>')
@@ -66,7 +70,7 @@ def flop(value: int | None, unit: str = "FLOP") -> Markup:
     return Markup(
         '<details class="num"><summary aria-label="{spoken} {unit}, show all digits">{sci}</summary>'
         '<span class="digits"><data value="{value}">{exact}</data> {unit}</span></details>'
-    ).format(spoken=spoken, unit=unit, sci=sci(value), value=value, exact=exact(value))
+    ).format(spoken=spoken, unit=unit, sci=sci(value, digits), value=value, exact=exact(value))
 
 
 _SPOKEN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -77,11 +81,11 @@ def span(low: int, high: int) -> Markup:
     return Markup("{} … {}").format(sci(low), sci(high))
 
 
-def rate(flop_per_hour: int | None) -> Markup:
+def rate(flop_per_hour: int | None, unit: str = "") -> Markup:
     """FLOP per hour as FLOP per second."""
-    if flop_per_hour is None:
-        return Markup(UNKNOWN)
-    return Markup("{} FLOP/s").format(sci(flop_per_hour // 3_600)) if flop_per_hour else Markup("still")
+    if not flop_per_hour:
+        return Markup('<span class="unknown">{}</span>').format(UNKNOWN if flop_per_hour is None else "still")
+    return Markup("{} {}").format(sci(flop_per_hour // 3_600), unit)
 
 
 def percent(share: float | None) -> str:
@@ -160,3 +164,13 @@ def count(value: int | None) -> str:
 def link(kind: str, name: str) -> str:
     """The address of a run's, model's or system's page; whatever an id holds, it stays one path."""
     return f"/{kind}s/{quote(name, safe='')}"
+
+
+def width(value: int, most: int) -> float:
+    """A part of the largest, 0 to 100."""
+    return round(max(value, 0) * 10_000 // most / 100, 2) if most > 0 else 0.0
+
+
+def unix_ns(at: datetime) -> int:
+    """A time as Unix ns, to the microsecond."""
+    return int(at.timestamp() * 1e6) * 1_000

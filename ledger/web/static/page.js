@@ -56,6 +56,8 @@ function say(text) {
   if (place.textContent !== text) place.textContent = text;
 }
 
+const parts = () => [$("fresh"), ...document.querySelectorAll(".swap[id]")];
+const shown = new Map(parts().map((part) => [part.id, part.innerHTML]));
 let fetching = false;
 let again = false;
 
@@ -68,10 +70,10 @@ async function refresh() {
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!answer.ok && answer.status !== 404) throw new Error(answer.statusText);
     document.body.dataset.version = fresh.body.dataset.version ?? "";
-    for (const now of [$("fresh"), ...document.querySelectorAll(".swap[id]")]) {
+    for (const now of parts()) {
       const then = fresh.getElementById(now.id);
-      if (!then || then.innerHTML === now.dataset.shown || now.contains(document.activeElement) && busy(now)) continue;
-      now.dataset.shown = then.innerHTML;
+      if (!then || then.innerHTML === shown.get(now.id) || busy(now)) continue;
+      shown.set(now.id, then.innerHTML);
       const open = [...now.querySelectorAll("details[open][id]")].map((item) => item.id);
       const focused = now.contains(document.activeElement) ? document.activeElement.id : "";
       now.innerHTML = then.innerHTML;
