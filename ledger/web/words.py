@@ -54,7 +54,9 @@ def sci(value: int | None, digits: int = 2) -> Markup:
     if not ten or power.isascii():
         return Markup(text)
     plain = power.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789−"))
-    return Markup("{}10<sup>{}</sup>").format(mantissa.replace(" ", "\N{NO-BREAK SPACE}"), plain)
+    return Markup('{}10<sup><span class="spoken">^</span>{}</sup>').format(
+        mantissa.replace(" ", "\N{NO-BREAK SPACE}"), plain
+    )
 
 
 def exact(value: int | None) -> str:
@@ -66,14 +68,10 @@ def flop(value: int | None, unit: str = "FLOP", digits: int = 2) -> Markup:
     """A number that opens into all its digits."""
     if value is None:
         return Markup('<span class="unknown" title="not known">–</span>')
-    spoken = scientific(value).replace(" × 10", " times ten to the ").translate(_SPOKEN)
     return Markup(
-        '<details class="num"><summary aria-label="{spoken} {unit}, show all digits">{sci}</summary>'
+        '<details class="num"><summary>{sci}<span class="spoken"> {unit}, show all digits</span></summary>'
         '<span class="digits"><data value="{value}">{exact}</data> {unit}</span></details>'
-    ).format(spoken=spoken, unit=unit, sci=sci(value, digits), value=value, exact=exact(value))
-
-
-_SPOKEN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+    ).format(unit=unit, sci=sci(value, digits), value=value, exact=exact(value))
 
 
 def span(low: int, high: int) -> Markup:

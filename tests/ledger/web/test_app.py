@@ -23,7 +23,7 @@ MOST_BYTES = 400_000
 
 @pytest.fixture(scope="module")
 def client(served: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served) as made:
+    with httpx.Client(base_url=served, timeout=60) as made:
         yield made
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from cli.settings import Settings
-from ledger.errors import Fatal, Retry
+from ledger.errors import Retry
 from ledger.web.service import Server
 from tests.ledger.chains import NOW_NS
 from tests.ledger.engine import Clock
@@ -46,7 +46,7 @@ def answering(access: Access) -> Iterator[tuple[httpx.Client, Watch[Overview]]]:
     """The page on `access`, which it looks at once, and then when it is told to."""
     server = Server(access, Settings(web_port=0, web_refresh_s=3600), Clock())
     server.start()
-    with httpx.Client(base_url=server.url) as client:
+    with httpx.Client(base_url=server.url, timeout=60) as client:
         yield client, server.page.watch
     server.stop()
 
