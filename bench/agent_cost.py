@@ -2,7 +2,8 @@
 
 The driver is the scripted library, which answers at once: what a real one adds is its own. Sampling, attribution,
 counting, sealing every 10 s, the outbox on disk, the OTLP receiver, the Prometheus exporter, a kubelet that is asked
-every 10 s and the shipping to a real broker on this machine are all in it; kubelet and broker are not.
+every 10 s and the shipping to a real broker on this machine are all in it; kubelet and broker are not. The agent runs
+from its image's own content, by a Python that sees no other package.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tests.agent.attribution.kubelet_service import FakeKubelet
 from tests.services.kafka.broker import KafkaBroker
 from tests.services.kafka.fixtures import kafka_jars
 
+ROOT = Path(__file__).parent.parent
 WARM_UP_S = 15
 MEASURED_S = 120
 
@@ -42,8 +44,19 @@ def measure() -> dict[str, Any]:
             return _agent(place, broker.plaintext)
 
 
+def _installed(place: Path) -> tuple[Path, Path]:
+    """A Python of its own, and the folder of packages that the agent's image has."""
+    content, bare = place / "content", place / "bare"
+    environ = {**os.environ, "PYTHON": sys.executable}
+    subprocess.run(["sh", "images/install.sh", "agent", str(content)], cwd=ROOT, env=environ, check=True)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(content / "lib")], check=True)
+    subprocess.run([sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, str(bare)], check=True)
+    return bare / "bin" / "python", content / "lib"
+
+
 def _agent(place: Path, bootstrap: str) -> dict[str, Any]:
     metrics_port = free_port()
+    python, packages = _installed(place)
     environ = {
         **os.environ,
         **scripted_driver(place),
@@ -56,7 +69,10 @@ def _agent(place: Path, bootstrap: str) -> dict[str, Any]:
         "FLOPLEDGER_METRICS_PORT": str(metrics_port),
     }
     subprocess.run([sys.executable, "-m", "flopledger", "collector", "topics", "--create"], env=environ, check=True)
-    process = subprocess.Popen([sys.executable, "-m", "flopledger", "agent", "run"], env=environ)
+    # Not from the checkout: what is measured is the wheel.
+    process = subprocess.Popen(
+        [python, "-m", "flopledger", "agent", "run"], env={**environ, "PYTHONPATH": str(packages)}, cwd=place
+    )
     try:
         agent = psutil.Process(process.pid)
         time.sleep(WARM_UP_S)
