@@ -102,7 +102,7 @@ class KafkaConnection:
                 kwargs["sasl_oauth_token_provider"] = _token_provider(self.token_file)
             if self.password_file is not None:
                 kwargs["sasl_plain_username"] = self.username
-                kwargs["sasl_plain_password"] = _secret(self.password_file)
+                kwargs["sasl_plain_password"] = _secret(self.password_file, "password_file")
         return kwargs
 
     def _check_tls(self) -> None:
@@ -127,13 +127,13 @@ class KafkaConnection:
 
     def _ssl_context(self) -> ssl.SSLContext:
         # Built and read here: kafka-python would only log what is wrong with a file, and time out.
-        authorities = None if self.ca_file is None else _read(self.ca_file)
+        authorities = None if self.ca_file is None else _read(self.ca_file, "ca_file")
         try:
             context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cadata=authorities)
         except ssl.SSLError as error:
             raise KafkaSettingsError(f"{self.ca_file} holds no PEM certificates: {error}") from error
         if self.cert_file is not None and self.key_file is not None:
-            pem = _read(self.cert_file), _read(self.key_file)
+            pem = _read(self.cert_file, "cert_file"), _read(self.key_file, "key_file")
             try:
                 context.load_cert_chain(self.cert_file, self.key_file)
                 until = x509.load_pem_x509_certificate(pem[0].encode()).not_valid_after_utc
@@ -160,7 +160,7 @@ class _TokenFile:
         self._path = path
 
     def token(self) -> str:
-        return _secret(self._path)
+        return _secret(self._path, "token_file")
 
     def extensions(self) -> dict[str, str]:
         return {}
@@ -175,15 +175,17 @@ def _token_provider(path: Path) -> _TokenFile:
     return provider
 
 
-def _secret(path: Path) -> str:
-    secret = _read(path).strip()
+def _secret(path: Path, what: str) -> str:
+    secret = _read(path, what).strip()
     if not secret:
-        raise KafkaSettingsError(f"{path} is empty")
+        raise KafkaSettingsError(f"{what}: {path} is empty")
     return secret
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KafkaSettingsError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise KafkaSettingsError(f"{what}: {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise KafkaSettingsError(f"{what}: {path} cannot be read: {error}") from error
