@@ -117,6 +117,19 @@ class Store:
             raise _translated(error) from error
         return table
 
+    def query_bytes(self, sql: str, form: str, limit: int = 0, query_id: str = "") -> bytes:
+        """The answer in one of ClickHouse's formats, of at most `limit` rows if that is not zero."""
+        settings = self._understood(
+            read_settings(self.shared, self._readonly, fresh=False)
+            | {"output_format_json_quote_64bit_integers": 1}
+            | ({"limit": limit} if limit else {})
+        )
+        try:
+            answer = self._client.raw_query(sql, settings={**settings, "query_id": query_id}, fmt=form)
+        except ClickHouseError as error:
+            raise _translated(error) from error
+        return bytes(answer)
+
     def insert(self, table: str, rows: pa.Table, once: str | None = None) -> None:
         """Insert whole or not at all; on return the rows are on disk. The caller vouches for every value: the engine
         takes a null for a zero and a negative number for a huge one.

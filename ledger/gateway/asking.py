@@ -21,7 +21,7 @@ DATABASES = frozenset({"default", "system", "information_schema", "INFORMATION_S
 # How an answer looks. Not `format_…` and not `output_format_schema`: those name files.
 _LOOKS = re.compile(
     r"output_format_(?:json|csv|tsv|binary|native|arrow|parquet|orc|avro|pretty|msgpack|values|markdown)_\w+"
-    r"|output_format_(?:write_statistics|decimal_trailing_zeros)|date_time_output_format|join_use_nulls|extremes"
+    r"|output_format_(?:write_statistics|decimal_trailing_zeros)|date_time_output_format|join_use_nulls|extremes|limit"
     r"|bool_(?:true|false)_representation"
 )
 _VALUE = re.compile(r"[\w.:+/-]{0,64}")

@@ -139,27 +139,34 @@ def load(path: Path) -> Checkpoint:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise Refused(f"{path} is no checkpoint: larger than {MAX_FILE_BYTES} bytes")
-        content = _File.model_validate_json(path.read_bytes())
-        signature = base64.b64decode(content.signature, validate=True)
+        said = path.read_bytes()
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from error
+    return understood(said, str(path))
+
+
+def understood(said: bytes, called: str) -> Checkpoint:
+    """The checkpoint in a file's bytes, its signature checked; raises `Refused`, where the file is `called` so."""
+    try:
+        content = _File.model_validate_json(said)
+        signature = base64.b64decode(content.signature, validate=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise Refused(f"{path} is no whole checkpoint: {where + ': ' if where else ''}{first['msg']}") from error
+        raise Refused(f"{called} is no whole checkpoint: {where + ': ' if where else ''}{first['msg']}") from error
     except binascii.Error as error:
-        raise Refused(f"{path} is no whole checkpoint: signature: {error}") from error
+        raise Refused(f"{called} is no whole checkpoint: signature: {error}") from error
     sealed = Sealed(
         content.entry.encode(), bytes.fromhex(content.sha256), content.key_id, signature, schema=JOURNAL_SCHEMA
     )
     try:
         authenticate(sealed)
     except Unauthentic as error:
-        raise Refused(f"{path} was changed after it was signed: {error}") from error
+        raise Refused(f"{called} was changed after it was signed: {error}") from error
     try:
         return parse(sealed.body, content.key_id)
     except ValueError as error:
-        raise Refused(f"{path} is no checkpoint: {error}") from error
+        raise Refused(f"{called} is no checkpoint: {error}") from error
 
 
 def parse(body: bytes, key_id: str) -> Checkpoint:

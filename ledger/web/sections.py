@@ -5,4 +5,8 @@ from __future__ import annotations
 SECTIONS = (
     ("/", "Overview"),
     ("/fleet", "Fleet"),
+    ("/evidence", "Evidence"),
+    ("/verify", "Verify"),
+    ("/report", "Report"),
+    ("/ask", "Ask"),
 )

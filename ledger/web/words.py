@@ -38,7 +38,7 @@ def environment() -> jinja2.Environment:
         day=day, when=when, place=place, hours=hours, count=count, link=link, short=short,
         width=width,
         unix_ns=unix_ns,
-        sections=SECTIONS, decades=range(FIRST, LAST + 1),
+        stamp=stamp, batch_link=batch_link, sections=SECTIONS, decades=range(FIRST, LAST + 1),
     )  # fmt: skip
     return made
 
@@ -172,3 +172,13 @@ def width(value: int, most: int) -> float:
 def unix_ns(at: datetime) -> int:
     """A time as Unix ns, to the microsecond."""
     return int(at.timestamp() * 1e6) * 1_000
+
+
+def batch_link(agent: str, chain: str, seq: int) -> str:
+    """The address of a sealed batch's page."""
+    return f"/evidence/{quote(agent, safe='')}/{chain}/{seq}"
+
+
+def stamp(at_ns: int) -> str:
+    """A time as a form's field holds it, UTC to the minute."""
+    return f"{_utc(at_ns):%Y-%m-%dT%H:%M}"

@@ -33,9 +33,15 @@ class Clock:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def engine_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory whose ledger is open."""
+    return tmp_path_factory.mktemp("engine")
+
+
+@pytest.fixture(scope="module")
+def engine(engine_dir: Path) -> Iterator[Store]:
     """Tables as the migrations make them, with whatever the test before left in them."""
-    store = Store.embedded(tmp_path_factory.mktemp("engine") / "ledger")
+    store = Store.embedded(engine_dir / "ledger")
     migrate(store)
     yield store
     store.close()

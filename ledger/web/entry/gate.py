@@ -158,6 +158,12 @@ def who_asks(request: Request) -> Who:
     return who
 
 
+def too_often(request: Request, error: Exception) -> Response:
+    """What a route answers whose own pace somebody exceeds."""
+    assert isinstance(error, TooOften)
+    return _sorry(request, 429, str(error), {"retry-after": str(error.after_s)})
+
+
 def _refuse_other_origins(request: Request, caller: Caller) -> None:
     """What changes something must come from our own page, or from a program: browsers say where they come from."""
     if request.method in _SAFE:

@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 from cli.settings import Settings
 from ledger.web import overview, watch
 from ledger.web.service import Server
-from tests.ledger.engine import Clock, clock, engine, ledger, opened, store
+from tests.ledger.engine import Clock, clock, engine, engine_dir, ledger, opened, store
 from tests.ledger.web import world
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.store import Store
 
-__all__ = ["clock", "engine", "ledger", "store"]
+__all__ = ["clock", "engine", "engine_dir", "ledger", "store"]
 
 GET_BROWSER = "sh scripts/services.sh browser"
 
@@ -39,9 +39,9 @@ def full(engine: Store) -> Ledger:
 
 
 @pytest.fixture(scope="module")
-def web_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def web_settings(engine_dir: Path) -> Settings:
     """Looks often, listens on a free port."""
-    return Settings(data_dir=tmp_path_factory.mktemp("data"), web_port=0, web_refresh_s=0.2)
+    return Settings(data_dir=engine_dir, web_port=0, web_refresh_s=0.2)
 
 
 @pytest.fixture(scope="module")
