@@ -312,6 +312,18 @@ RUN = Dashboard(
             },
             units={"share": "percentunit"},
         ),
+        Panel(
+            "Alerts",
+            "About this run, with what became of them.",
+            {
+                "A": """
+                SELECT first_seen, state, kind, threshold, percent, summary FROM alert_history
+                WHERE subject_kind = 'run' AND subject = ${run:sqlstring}
+                ORDER BY first_seen DESC, alert_id LIMIT 100
+                """
+            },
+            width=WIDTH,
+        ),
         _share_of_run("node"),
         _share_of_run("device"),
         _share_of_run("dtype"),
@@ -413,6 +425,19 @@ THRESHOLDS = Dashboard(
             kind="timeseries",
             width=WIDTH,
             unit="sci",
+        ),
+        Panel(
+            "Alerts",
+            "First seen in the time that is shown. The moment from which a crossing was foreseeable is one of them.",
+            {
+                "A": """
+                SELECT first_seen, state, kind, subject_kind, subject, threshold, percent, lead_days, expected_at,
+                summary
+                FROM alert_history WHERE threshold IN (${line:sqlstring}) AND $__timeFilter(first_seen)
+                ORDER BY first_seen DESC, alert_id LIMIT 200
+                """
+            },
+            width=WIDTH,
         ),
         Panel(
             "The lines",

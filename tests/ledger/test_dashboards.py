@@ -23,6 +23,7 @@ from collector.sources.interface import Lag
 from collector.telemetry import Telemetry
 from ledger.declarations import Declaration
 from ledger.gateway.server import Gateway
+from ledger.journal import Statement
 from ledger.ledger import Ledger
 from ledger.rollups import Rollups
 from ledger.store import Store
@@ -101,7 +102,18 @@ def fill(ledger: Ledger) -> None:
     ledger.collisions(items)
     ledger.record([*items, evidence(untrue, "physics: more than the silicon can do", offset=3)])
     declared = Declaration(RUN, model_id="m", purpose="pre-training", planned_flop=3 * 10**25, devices=4)
-    ledger.append([declared.statement("lab")])
+    raised = {
+        "alert_id": "a-1",
+        "kind": "upper_bound",
+        "subject_kind": "run",
+        "subject": RUN,
+        "threshold": "eu-aia-51-2",
+        "percent": 100,
+        "flop": str(11 * E24),
+        "line_flop": str(10 * E24),
+        "summary": REACHED,
+    }
+    ledger.append([declared.statement("lab"), Statement("alert", "collector", raised)])
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +191,7 @@ def test_a_choice_offers_what_there_is(url: str) -> None:
 
 FLOP, SAID_FLOP, AT_LEAST, AT_MOST = 9e24, 6e24, 8e24, 1.1e25
 BIG, REPORTED, LOW, HIGH, LINE = 9 * 10**24, 6 * 10**24, 8 * 10**24, 11 * 10**24, 10**25
+REACHED = "the upper bound has reached it"
 PEAK = 2 * 10**15
 BEGAN_HOUR, ENDED_HOUR, LAST_HOUR = (f"2026-11-{day} 14:00:00" for day in (21, 22, 23))
 BEGAN, ENDED, LAST = (f"2026-11-{day} 14:26:40" for day in (21, 22, 23))
@@ -217,7 +230,11 @@ KNOWN: dict[tuple[str, str], list[list[Any]]] = {
     ("run", "By purpose A"): parts("pre-training", "evaluation"),
     ("run", "Declared A"): [["m", "pre-training", "", str(3 * 10**25), None, 4, ""]],
     ("thresholds", "Runs, models and systems A"): [[0, 2, pytest.approx(0.9)]],
-    ("thresholds", "Alerts, not resolved A"): [[0]],
+    ("thresholds", "Alerts, not resolved A"): [[1]],
+    ("thresholds", "Alerts A"): [
+        [f"{LAST}.000000000", "raised", "upper_bound", "run", RUN, "eu-aia-51-2", 100, None, None, REACHED]
+    ],
+    ("run", "Alerts A"): [[f"{LAST}.000000000", "raised", "upper_bound", "eu-aia-51-2", 100, REACHED]],
     ("thresholds", "Closest to each line A"): [["eu-aia-51-2", pytest.approx(0.9)]],
     ("thresholds", "Where everybody stands A"): [
         [kind, name, *stands, False, str(flop), str(high), str(LINE), "2025-08-02"]
