@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cli.settings import Settings
     from ledger.place import Place
 
+BROKERS_NAMED_BY = "brokers are named by FLOPLEDGER_KAFKA_BOOTSTRAP, the chart's kafka.bootstrap"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -65,7 +67,7 @@ def _kafka(connection: KafkaConnection) -> Iterator[Finding]:
             plans = topics.plans(connection.topic, partitions=1)
             found = [(f"topic {plan.name}", topics.check(client, [plan])) for plan in plans]
     except CollectorError as error:
-        yield Finding("broker", str(error), error.exit_code)
+        yield Finding("broker", f"{error}; {BROKERS_NAMED_BY}", error.exit_code)
         return
     yield Finding("broker", f"{connection.bootstrap} answers")
     for what, problems in found:

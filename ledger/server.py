@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OLDEST = (25, 8)
 """The oldest server that the client library still speaks to."""
+NAMED_BY = "it is named by FLOPLEDGER_CLICKHOUSE_URL, the chart's clickhouse.url"
 CONNECT_S = 10
 ANSWER_S = 30
 """What one statement may take. A round of the collector makes at most eight, which stays under the five minutes after
@@ -70,7 +71,7 @@ def _ask_version(server: Server, password: str) -> str:
             verify=verify,
         )
     except httpx.TransportError as error:
-        raise Retry(f"the ClickHouse server {server.url} does not answer: {error}") from error
+        raise Retry(f"the ClickHouse server {server.url} does not answer: {error}; {NAMED_BY}") from error
     if answer.is_success:
         return answer.text.strip()
     code = answer.headers.get(_CODE_HEADER, "")
@@ -88,7 +89,9 @@ def _check_version(server: Server, version: str) -> None:
         raise Fatal(f"{server.url} is no ClickHouse server: asked for its version, it says {version[:80]!r}")
     if (int(found[1]), int(found[2])) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
-        raise Fatal(f"{server.url} runs ClickHouse {version}, which is too old: {wanted} or newer is needed")
+        raise Fatal(
+            f"{server.url} runs ClickHouse {version}, which is too old: {wanted} or newer is needed; {NAMED_BY}"
+        )
 
 
 def _secret(path: Path | None) -> str:
