@@ -29,6 +29,7 @@ BENCHMARKS = (
     "rebuild_speed",
     "tampering",
     "ledger_queries",
+    "assessment",
     "forecast",
 )
 RESULTS = Path(__file__).parent / "results"

@@ -38,7 +38,11 @@ STANDING_COLUMNS = (
     "crossed_with_disputed",
     "within_margin",
     "condition",
+    "foreseeable_at",
+    "notify_by",
 )
+_FORESEEABLE = "SELECT subject_kind, subject, threshold, line_flop, foreseeable_at, notify_by FROM foreseeable"
+_UNFORESEEN = (None, None)
 APPLYING = ("in force", "guidance", "coming")
 
 
@@ -67,6 +71,10 @@ def standing(
         {"until": until, "policy": policy, "shown": shown},
     ).dicts()
     found += capacity_standing(reader, [recorded[name] for name in shown])
+    moments = {tuple(row[:4]): (row[4], row[5]) for row in reader.query(_FORESEEABLE).rows}
+    for row in found:
+        key = (row["subject_kind"], row["subject"], row["threshold"], row["line_flop"])
+        row["foreseeable_at"], row["notify_by"] = moments.get(key, _UNFORESEEN)
     order = {name: place for place, name in enumerate(recorded)}
     return sorted(
         ({**row, "applies": applies[row["threshold"]]} for row in found),

@@ -51,6 +51,7 @@ TABLE_COLUMNS = (
     "line_flop",
     "share",
     "crossed",
+    "notify_by",
 )
 TABLE_ROWS = 200
 """A table with more is for nobody to read."""

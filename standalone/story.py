@@ -27,6 +27,7 @@ _KINDS = {
     "forecast": "at this pace it will be reached",
     "upper_bound": "the upper bound has reached it",
     "estimate": "the estimate has reached it",
+    "foreseeable": "crossing has become foreseeable",
 }
 
 
@@ -89,6 +90,10 @@ class Story:
             alert = item.alert
             if alert.threshold == TOLD_LINE:
                 expected = "" if alert.expected_at_ns is None else f" on {_day(alert.expected_at_ns)}"
+                if alert.lead_days is not None:
+                    expected += f", within {alert.lead_days} days"
+                if alert.notify_by_ns is not None:
+                    expected = f": notification is due by {_day(alert.notify_by_ns)}"
                 self._say(
                     f"   {_day(item.at_ns)}  {alert.percent:>3} %  {alert.kind.replace('_', ' '):<11}  "
                     f"{_KINDS[alert.kind]}{expected}  ({scientific(alert.flop or 0)})"
@@ -109,7 +114,7 @@ class Story:
         self._say(f"   export FLOPLEDGER_DATA_DIR={data_dir}")
         for arguments in (
             "ledger totals",
-            "thresholds alerts",
+            "alerts list",
             "ledger sql 'SELECT node, count() FROM devices GROUP BY node ORDER BY node LIMIT 5'",
         ):
             self._say(f"   {program} {arguments}")

@@ -94,6 +94,8 @@ class Accounts:
         self._behind: dict[Subject, dict[str, frozenset[str]]] = {}
         self._in: dict[str, list[Subject]] = {}
         self._ranks: dict[str, dict[str, int]] = {}
+        self._counted: dict[tuple[str, frozenset[str], str], bool] = {}
+        self._ceilings: dict[str, int] = {}
 
     def read_declared(self) -> None:
         """What people and agents declared: budgets, purposes, lineage, policies, imports and corrections."""
@@ -104,7 +106,7 @@ class Accounts:
             subject = Subject(kind, name)
             self._behind.setdefault(subject, {})[run] = frozenset(parts)
             self._in.setdefault(run, []).append(subject)
-        self._ranks = {}
+        self._ranks, self._counted, self._ceilings = {}, {}, {}
         for policy, use, treatment in self._reader.query("SELECT policy, purpose, treatment FROM policies").rows:
             self._ranks.setdefault(policy, {})[use] = RANKS.get(treatment, 0)
         self._adjusted = {}
@@ -125,7 +127,7 @@ class Accounts:
 
     def read_all(self) -> None:
         """Read all that was measured."""
-        self._measured = dict(self._read("1"))
+        self._measured, self._ceilings = dict(self._read("1")), {}
 
     def read(self, recorded: Iterable[str]) -> None:
         """Read these runs again."""
@@ -134,8 +136,10 @@ class Accounts:
             self.read_all()
             return
         for start in range(0, len(runs), ASK_AT_ONCE):
-            some = {"runs": runs[start : start + ASK_AT_ONCE]}
-            self._measured.update(self._read("run IN {runs:Array(String)}", some))
+            some = runs[start : start + ASK_AT_ONCE]
+            self._measured.update(self._read("run IN {runs:Array(String)}", {"runs": some}))
+            for run in some:
+                self._ceilings.pop(run, None)
 
     def subjects(self) -> Iterator[Subject]:
         """Every run, model and system of which anything is known."""
@@ -151,6 +155,19 @@ class Accounts:
     def runs(self, subject: Subject) -> Iterable[str]:
         """The runs behind it."""
         return (subject.name,) if subject.kind == "run" else self._behind.get(subject, {})
+
+    def ceiling(self, subject: Subject) -> int:
+        """No amount of it is larger, under whatever measure and with its budgets, FLOP: what most commits ask."""
+        return sum(self._ceiling(run) for run in self.runs(subject))
+
+    def _ceiling(self, run: str) -> int:
+        found = self._ceilings.get(run)
+        if found is None:
+            parts = (*self._measured.get(run, ()), *self._adjusted.get(run, ()))
+            taken = sum(max(part.high, part.flop, 0) + part.int_op for part in parts)
+            plan = self.plans.get(run)
+            found = self._ceilings[run] = taken if plan is None else max(taken, plan.planned_flop or 0)
+        return found
 
     def counted_runs(self, subject: Subject, policy: str) -> list[str]:
         """Those of which anything counts under a policy."""
@@ -170,9 +187,8 @@ class Accounts:
     def _sum(self, parts: Iterable[tuple[Part, frozenset[str]]], basis: str, measure: Measure) -> Amount:
         flop = high = 0
         pointed = bounded = False
-        ranks = self._ranks.get(measure.policy, {})
         for part, played in parts:
-            if part.basis == basis and any(ranks.get(_use(role, part.purpose), 3) == 0 for role in played):
+            if part.basis == basis and self._counts(measure.policy, played, part.purpose):
                 more = part.int_op if measure.integers else 0
                 flop += part.flop + more
                 high += part.high + more
@@ -182,9 +198,11 @@ class Accounts:
 
     def planned(self, subject: Subject, policy: str) -> int | None:
         """What the budgets of its runs come to, with what those took that have none, FLOP; None without a budget."""
+        if all(self.plans.get(run, _NO_PLAN).planned_flop is None for run in self.runs(subject)):
+            return None
         total, any_plan = 0, False
         for run in self.runs(subject):
-            plan = self.plans.get(run, Plan())
+            plan = self.plans.get(run, _NO_PLAN)
             if not self._counts(policy, self._played(subject, run), plan.purpose or "pre-training"):
                 continue
             taken = 0 if subject.kind == "run" else self._taken(run, policy)
@@ -199,12 +217,16 @@ class Accounts:
     def _played(self, subject: Subject, run: str) -> frozenset[str]:
         return _OWN if subject.kind == "run" else self._behind[subject][run]
 
-    def _counts(self, policy: str, played: Iterable[str], purpose: str) -> bool:
-        ranks = self._ranks.get(policy, {})
-        return any(ranks.get(_use(part, purpose), 3) == 0 for part in played)
+    def _counts(self, policy: str, played: frozenset[str], purpose: str) -> bool:
+        known = self._counted.get((policy, played, purpose))
+        if known is None:
+            ranks = self._ranks.get(policy, {})
+            known = any(ranks.get(_use(part, purpose), 3) == 0 for part in played)
+            self._counted[policy, played, purpose] = known
+        return known
 
     def _parts(self, run: str) -> Iterator[Part]:
-        declared = self.plans.get(run, Plan()).purpose
+        declared = self.plans.get(run, _NO_PLAN).purpose
         for part in self._measured.get(run, ()):
             yield _for(part, declared or part.purpose or "pre-training")
         for part in self._adjusted.get(run, ()):
@@ -221,6 +243,7 @@ class Accounts:
             yield run, _standing(found)
 
 
+_NO_PLAN = Plan()
 _OWN = frozenset({"own"})
 
 

@@ -83,6 +83,8 @@ class Assessor:
         self._day: date | None = None
         self._lines: dict[str, Threshold] = {}
         self._ladders: dict[Measure, Ladder] = {}
+        self._lowest = 0
+        """Below this amount nothing is due, FLOP."""
         self._heights: dict[Subject, tuple[tuple[int, int], ...]] = {}
         self._hourly = False
         self._hour_ns: int | None = None
@@ -107,18 +109,20 @@ class Assessor:
             self._day = day
             self._lines = {line.id: line for line in lines(self._reader) if line.applies_on(day)}
             self._ladders = ladders(self._lines.values(), self._rules.percents)
+            self._lowest = min((ladder.rungs[0].at_least for ladder in self._ladders.values()), default=0)
             self._accounts.read_declared()
         if began or written & {"agent", "revocation"}:
             self._revoked = {row[0] for row in self._reader.query("SELECT agent FROM agents WHERE revoked").rows}
         recorded = self._accounts.recorded()
         if self._listener is None:
             self._listener = Listener(self._reader, now_ns)
-            self._rows = Rows(self._reader)
         self._listener.look(recorded, now_ns)
         # A clock that was set back makes an hour as well: else nothing would be looked at for as long.
         self._hourly = self._hour_ns is None or not 0 <= now_ns - self._hour_ns < HOUR_NS
         if self._hourly:
             self._hour_ns = now_ns
+            # Another collector may have done the hours before this one.
+            self._rows = Rows(self._reader)
             self._accounts.read_all()
         else:
             self._accounts.read(recorded)
@@ -134,8 +138,11 @@ class Assessor:
         return sorted(subject for subject in subjects if subject.kind in self._rules.subjects)
 
     def _by_amount(self, subject: Subject, now_ns: int, due: _Due) -> None:
+        below = self._accounts.ceiling(subject) < self._lowest
+        if below and not self._heights.get(subject) and not self._register.of.get(subject):
+            return
         stand = self._stand(subject)
-        heights = stand.heights(self._ladders)
+        heights = () if below else stand.heights(self._ladders)
         if self._heights.get(subject) == heights:
             return
         self._heights[subject] = heights

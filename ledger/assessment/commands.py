@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.exits import Misconfigured
+from cli.numbers import whole
 from cli.output import Format, emit
 from cli.settings import load
 from ledger.access import connect
 from ledger.assessment.alert import acknowledgement
+from ledger.assessment.rules import Rules
+from ledger.assessment.simulate import Supposed, simulated
+from ledger.catalogue_record import lines
+from ledger.declarations import declared
+from ledger.forecast import forecast_run
 from ledger.place import place
+from wire.rfc3339 import format_ns, parse_ns
 
 if TYPE_CHECKING:
     from ledger.reader import Reader
@@ -45,6 +53,19 @@ ALERT_COLUMNS = (
 TABLE_COLUMNS = ("alert_id", "state", "first_seen", "subject", "summary", "expected_at", "notify_by")
 MORE_COLUMNS = ("policy", "acknowledged_note", "resolved_reason", "occurrence", "evidence", "entry_index")
 SHOWN_COLUMNS = (*ALERT_COLUMNS, *MORE_COLUMNS)
+SIMULATED_COLUMNS = (
+    "at",
+    "kind",
+    "threshold",
+    "percent",
+    "lead_days",
+    "flop",
+    "line_flop",
+    "expected_at",
+    "notify_by",
+    "summary",
+)
+HOUR_NS = 3_600_000_000_000
 _NOTIFICATION = "SELECT notification FROM thresholds WHERE id = {id:String}"
 
 
@@ -93,6 +114,63 @@ def ack(
             return
         (index,) = ledger.append([acknowledgement(found["alert_id"], note, author)])
     typer.echo(f"{found['alert_id']}: acknowledged in journal entry {index}")
+
+
+@app.command()
+def simulate(
+    run_id: Annotated[str, typer.Argument(help="a run on record, whose total, pace and budget hold where not given")],
+    planned_flop: Annotated[str | None, typer.Option(help="budget, FLOP: 3.8e25")] = None,
+    flop_per_hour: Annotated[str | None, typer.Option(help="pace, FLOP per hour: 2e22")] = None,
+    flop: Annotated[str | None, typer.Option(help="what it has taken so far, FLOP")] = None,
+    planned_end: Annotated[str | None, typer.Option(help="RFC 3339: 2026-11-23T00:00:00Z")] = None,
+    days: Annotated[int, typer.Option(min=1, max=730, help="how far ahead")] = 180,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """What a budget and a pace would raise, and when; nothing is written. The run need not exist."""
+    settings, now_ns = load(), time.time_ns()
+    with connect(place(settings), time.time_ns) as ledger:
+        known = forecast_run(ledger, run_id, now_ns)
+        plan = declared(ledger, run_id)
+        today = datetime.fromtimestamp(now_ns // 10**9, UTC).date()
+        applying = [line for line in lines(ledger) if line.applies_on(today)]
+    supposed = Supposed(
+        run_id,
+        _given(flop, "--flop", 0 if known is None else known.flop),
+        _given(flop_per_hour, "--flop-per-hour", 0 if known is None else known.flop_per_hour),
+        plan.planned_flop if planned_flop is None else whole(planned_flop, "--planned-flop"),
+        _time_ns(planned_end or plan.planned_end),
+        now_ns // HOUR_NS * HOUR_NS,
+    )
+    if supposed.planned_flop == 0:
+        raise Misconfigured("a budget of 0 FLOP makes no sense: leave it out, or give what is planned")
+    if not supposed.flop_per_hour and not supposed.planned_flop:
+        raise Misconfigured(f"{run_id} has neither a pace nor a budget: give --flop-per-hour, --planned-flop or both")
+    rows = [
+        {"at": format_ns(at_ns), **{name: getattr(alert, name) for name in SIMULATED_COLUMNS if hasattr(alert, name)}}
+        | {"expected_at": _text(alert.expected_at_ns), "notify_by": _text(alert.notify_by_ns)}
+        for at_ns, alert in simulated(supposed, applying, Rules.of(settings), days * 24)
+    ]
+    emit("alerts", rows, SIMULATED_COLUMNS, form)
+
+
+def _given(text: str | None, option: str, otherwise: int) -> int:
+    if text is None:
+        return otherwise
+    number = whole(text, option)
+    if number < 0:
+        raise Misconfigured(f"{option}: {text} is less than nothing")
+    return number
+
+
+def _time_ns(text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_ns(text)
+    except ValueError as error:
+        raise Misconfigured(f"--planned-end: {error}") from error
+
+
+def _text(at_ns: int | None) -> str | None:
+    return None if at_ns is None else format_ns(at_ns)
 
 
 def _found(reader: Reader, start: str) -> dict[str, Any]:

@@ -59,25 +59,17 @@ class Forecasting:
         """Forecast those that wait, until the time is up."""
         began = time.monotonic()
         measures = {measure_of(line) for line in self._lines}
+        lowest = min((line.amount_flop for line in self._lines), default=0)
         while self._waiting:
             some = {}
             for subject in islice(iter(self._waiting.popleft, None), min(AT_ONCE, len(self._waiting))):
-                amounts = self._accounts.amounts(subject, measures)
-                if self._worth(amounts):
-                    some[subject] = amounts
+                if self._accounts.ceiling(subject) * WORTH_FORECASTING > lowest:
+                    some[subject] = self._accounts.amounts(subject, measures)
             self._read(some, now_ns)
             for subject, amounts in some.items():
                 yield self._seen(subject, amounts, now_ns)
             if self._rules.forecast_slice_s is not None and time.monotonic() - began > self._rules.forecast_slice_s:
                 return
-
-    def _worth(self, amounts: dict[tuple[str, Measure], Amount]) -> bool:
-        return any(
-            amount.flop * WORTH_FORECASTING > line.amount_flop
-            for (_, measure), amount in amounts.items()
-            for line in self._lines
-            if measure_of(line) == measure
-        )
 
     def _read(self, subjects: Iterable[Subject], now_ns: int) -> None:
         runs = {run for subject in subjects for run in self._accounts.runs(subject)} - self._forecasts.keys()

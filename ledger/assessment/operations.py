@@ -122,9 +122,10 @@ class Listener:
             # Then no agent is heard of, and it is not theirs.
             summary = f"nothing was recorded for {silent_s / 60:.0f} minutes"
             return [*found, Alert("collector", "all", "collector_stopped", summary, evidence={"silent_s": silent_s})]
-        for agent, heard_ns in sorted(self._heard.items()):
-            silent_s = (self._awake_ns - heard_ns) / 1e9
-            if silent_s > rules.agent_silent_s and agent not in revoked:
+        limit_ns = self._awake_ns - int(rules.agent_silent_s * 1e9)
+        for agent in sorted(agent for agent, heard_ns in self._heard.items() if heard_ns < limit_ns):
+            silent_s = (self._awake_ns - self._heard[agent]) / 1e9
+            if agent not in revoked:
                 summary = f"nothing was heard of it for {silent_s / 60:.0f} minutes"
                 found.append(Alert("agent", agent, "agent_silent", summary, evidence={"silent_s": silent_s}))
         return found

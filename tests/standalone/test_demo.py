@@ -38,7 +38,8 @@ class Demo:
         return _flopledger(environ, *arguments, "--format", "json")
 
     def alerts(self, kind: str) -> dict[float, dict[str, Any]]:
-        return {a["fraction"]: a for a in self.said["alerts"] if a["threshold"] == LINE and a["kind"] == kind}
+        found = [a for a in self.said["alerts"] if a["threshold"] == LINE and a["kind"] == kind]
+        return {a["fraction"]: a for a in found if a["lead_days"] is None}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,8 @@ def test_the_line_is_announced_before_it_is_crossed(demo: Demo) -> None:
     raised = [estimate[fraction]["at"] for fraction in (0.5, 0.75, 0.9, 1.0)]
     assert raised == sorted(set(raised)), "each fraction on a day of its own"
     assert planned[1.0]["at"] < forecast[1.0]["at"] < estimate[0.5]["at"]
+    (moment,) = demo.alerts("foreseeable").values()
+    assert (moment["at"][:10], moment["notify_by"][:10]) == ("2024-03-04", "2024-03-18")
     assert forecast[1.0]["expected_at"][:10] <= estimate[1.0]["at"][:10]
     assert all(alert["threshold"] == LINE for alert in demo.said["alerts"]), "10^26 is far"
 

@@ -58,6 +58,7 @@ def grow(ledger: Ledger, hours: int, total_flop: int, end_ns: int = NOW_NS, devi
                 at_ns=last_ns - (hours - n) * HOUR_NS,
                 observed_ns=n * HOUR_NS,
                 run=run,
+                device=f"gpu-{number}",
             )
             for n in range(hours + 1)
         ]
