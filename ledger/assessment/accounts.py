@@ -31,7 +31,8 @@ SELECT run, adds_with = 0, purpose, method, count(m.flop), sum(toUInt256(coalesc
 FROM meters AS m FINAL WHERE run != 'unattributed' AND {which} GROUP BY run, adds_with, purpose, method
 """
 _RECORDED = """
-SELECT run, groupUniqArray(agent) FROM meters WHERE recorded_at >= fromUnixTimestamp({since:UInt32}) GROUP BY run
+SELECT run, agent, toUnixTimestamp(max(recorded_at)) FROM meters
+WHERE recorded_at >= fromUnixTimestamp({since:UInt32}) GROUP BY run, agent
 """
 _ADJUSTED = "SELECT run_id, basis, purpose, flop, flop_low, flop_high FROM adjustments"
 _DECLARED = """
@@ -114,16 +115,19 @@ class Accounts:
             part = Part(basis, purpose, flop is not None, low if flop is None else flop, high, 0)
             self._adjusted.setdefault(run, []).append(part)
 
-    def recorded(self) -> dict[str, list[str]]:
-        """What was recorded since the last look: runs, each with the agents that counted it. The first look is at
-        nothing yet.
+    def recorded(self) -> dict[str, dict[str, int]]:
+        """What was recorded since the last look, or a little before it: runs, each with the agents that counted it and
+        when that was recorded, Unix s by the engine's clock. The first look is at nothing yet.
         """
         now_s = int(self._reader.query("SELECT toUnixTimestamp(now())").rows[0][0])
         since_s, self._since_s = self._since_s, now_s
         if since_s is None:
             return {}
         rows = self._reader.query(_RECORDED, {"since": max(min(since_s, now_s) - self._slack_s, 0)}).rows
-        return {run: list(agents) for run, agents in rows}
+        found: dict[str, dict[str, int]] = {}
+        for run, agent, at_s in rows:
+            found.setdefault(run, {})[agent] = at_s
+        return found
 
     def read_all(self) -> None:
         """Read all that was measured."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ledger.assessment.alert import Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from ledger.assessment.rules import Rules
     from ledger.reader import Reader
@@ -99,16 +99,17 @@ class Listener:
         rows = reader.query("SELECT agent, max(last_at_ns) FROM meters GROUP BY agent").rows
         self._heard = {agent: 0 for agent, last_ns in rows if last_ns > now_ns - GONE_AFTER_NS}
         self._recorded_ns = 0
+        self._stamps: dict[str, int] = {}
 
-    def look(self, recorded: Mapping[str, Iterable[str]], now_ns: int) -> None:
-        """So much was recorded since the last look, by agent."""
+    def look(self, recorded: Mapping[str, Mapping[str, int]], now_ns: int) -> None:
+        """So much was recorded since about the last look: by run the agents, and when that was recorded."""
         self._awake_ns += min(max(now_ns - self._looked_ns, 0), STEP_NS)
         self._looked_ns = now_ns
-        if recorded:
-            self._recorded_ns = self._awake_ns
         for agents in recorded.values():
-            for agent in agents:
-                self._heard[agent] = self._awake_ns
+            for agent, at_s in agents.items():
+                if at_s != self._stamps.get(agent):
+                    self._stamps[agent] = at_s
+                    self._heard[agent] = self._recorded_ns = self._awake_ns
 
     def findings(self, rules: Rules, revoked: set[str], storms: Mapping[str, tuple[int, str]]) -> list[Alert]:
         """Who is silent, and which collectors have stopped for a storm."""
