@@ -20,6 +20,7 @@ BENCHMARKS = (
     "backlog",
     "latency",
     "rolling_upgrade",
+    "sizing",
     "agent_cost",
     "nvml_tick",
     "peers",

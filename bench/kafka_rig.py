@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.shipping.kafka import KafkaTransport
-from bench.stream import READINGS, fleet
+from bench.stream import READINGS, SAMPLES, fleet
 from collector.topics import admin, create, plans
 from tests.services.kafka.broker import KafkaBroker
 from wire.kafka import KafkaConnection
@@ -59,7 +59,9 @@ def broker() -> Iterator[str]:
         os.sched_setaffinity(0, ours)
 
 
-def fill(bootstrap: str, topic: str, agents: int, batches: int, partitions: int = PARTITIONS) -> Filled:
+def fill(
+    bootstrap: str, topic: str, agents: int, batches: int, partitions: int = PARTITIONS, samples: int = SAMPLES
+) -> Filled:
     """Make the topic and ship so many batches into it, each as a record batch of its own, as agents do."""
     connection = KafkaConnection(bootstrap, topic=topic)
     with admin(connection) as client:
@@ -69,7 +71,7 @@ def fill(bootstrap: str, topic: str, agents: int, batches: int, partitions: int 
         transport = KafkaTransport(connection)
         totals: dict[str, int] = {}
         sent = 0
-        for agent, sealed in fleet(agents, batches, part, SHIPPERS):
+        for agent, sealed in fleet(agents, batches, part, SHIPPERS, samples):
             sent += transport.send([sealed])
             totals[agent.name] = agent.flop
         transport.close()

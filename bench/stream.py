@@ -35,10 +35,11 @@ _H100 = table()["H100 SXM5 80GB"]
 class Agent:
     """One node's agent, and its chain."""
 
-    def __init__(self, number: int, *, everything: bool = False) -> None:
+    def __init__(self, number: int, *, everything: bool = False, samples: int = SAMPLES) -> None:
         rng = self._rng = random.Random(number)
         self._key = Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
         self._everything = everything
+        self._samples = samples
         self._chain, self._incarnation = UUID(int=rng.getrandbits(128)), UUID(int=rng.getrandbits(128))
         self._devices = [f"GPU-{UUID(int=rng.getrandbits(128))}" for _ in range(DEVICES)]
         self._meters: list[dict[str, int]] = [{} for _ in range(DEVICES)]
@@ -58,7 +59,7 @@ class Agent:
 
     def batch(self) -> Sealed:
         """The next one."""
-        rows = [row for _ in range(SAMPLES) for row in self._sample()]
+        rows = [row for _ in range(self._samples) for row in self._sample()]
         sealed_at_ns = self._at_ns + 200_000_000
         batch = Batch(
             cluster="cluster-1",
@@ -130,9 +131,11 @@ class Agent:
         return grown
 
 
-def fleet(agents: int, batches: int, part: int = 0, parts: int = 1) -> Iterator[tuple[Agent, Sealed]]:
+def fleet(
+    agents: int, batches: int, part: int = 0, parts: int = 1, samples: int = SAMPLES
+) -> Iterator[tuple[Agent, Sealed]]:
     """So many batches of so many agents, in turn; each agent's in order. Or one part of them: whole agents."""
-    ours = [Agent(number) for number in range(part, min(agents, batches), parts)]
+    ours = [Agent(number, samples=samples) for number in range(part, min(agents, batches), parts)]
     for number in range(batches):
         turn = number % agents
         if turn % parts == part:

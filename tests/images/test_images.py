@@ -99,6 +99,12 @@ def test_the_collector_checks_itself_and_opens_a_ledger_in_a_read_only_root_as_n
     assert rows(answer, "rows") == [{"batches": 0}]
 
 
+def test_the_collectors_image_has_what_every_command_needs(run: Run) -> None:
+    code = "import flopledger; print(*(flopledger._load(where).__class__ for where, _ in flopledger.COMMANDS.values()))"
+    answer = run("collector", code=code)
+    assert answer.returncode == 0, answer.stderr[-2_000:]
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_nothing_can_be_written_and_nobody_can_become_root(run: Run, part: str) -> None:
     code = """
