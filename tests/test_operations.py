@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from cli.settings import PREFIX, Settings
 from ledger import roles
-from tests.ledger.engine import engine, store
+from tests.ledger.engine import engine, engine_dir, store
 
 if TYPE_CHECKING:
     from ledger.store import Store
 
-__all__ = ["engine", "store"]
+__all__ = ["engine", "engine_dir", "store"]
 
 TEXT = (Path(__file__).parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
 
