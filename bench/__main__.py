@@ -29,6 +29,8 @@ BENCHMARKS = (
     "verify_speed",
     "rebuild_speed",
     "tampering",
+    "alert_crashes",
+    "alert_latency",
     "ledger_queries",
     "assessment",
     "forecast",
