@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -40,12 +41,9 @@ def post(
     host = urlsplit(url).netloc.rpartition("@")[2]
     started_s = time.monotonic()
     try:
-        verify: ssl.SSLContext | bool = True if ca_file is None else ssl.create_default_context(cafile=ca_file)
+        client = _client(ca_file, None if ca_file is None else ca_file.stat().st_mtime_ns)
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
-        with (
-            httpx.Client(verify=verify, timeout=timeout, auth=auth, follow_redirects=False) as client,
-            client.stream("POST", url, content=body, headers=dict(headers)) as answer,
-        ):
+        with client.stream("POST", url, content=body, headers=dict(headers), auth=auth, timeout=timeout) as answer:
             said = _beginning(answer, started_s + ANSWER_S)
     except httpx.TimeoutException as error:
         raise Unreached(f"{host} does not answer within {ANSWER_S:.0f} s") from error
@@ -54,6 +52,16 @@ def post(
     except (httpx.HTTPError, OSError) as error:
         raise Unreached(cleaned(f"{host}: {error or type(error).__name__}")) from error
     return _judge(host, answer, cleaned(said))
+
+
+@lru_cache(maxsize=16)
+def _client(ca_file: Path | None, changed_ns: int | None) -> httpx.Client:
+    """One for all calls that trust the same authorities: reading those takes longer than a call."""
+    del changed_ns
+    verify: ssl.SSLContext | bool = True if ca_file is None else ssl.create_default_context(cafile=ca_file)
+    # A connection for each call: what was left open would break when a receiver restarts.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(verify=verify, limits=limits, follow_redirects=False)
 
 
 def _beginning(answer: httpx.Response, until_s: float) -> str:
