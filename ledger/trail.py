@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from wire.ends import LastValues
-from wire.plausible import FUTURE_TOLERANCE_NS, Before, implausible, within_physics
+from wire.plausible import Before, implausible, plainly_possible
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
@@ -125,19 +124,14 @@ class Trail:
         are; it is noted then.
         """
         batch = item.batch
-        agent, chain, last = batch.agent, str(batch.chain), batch.readings.last_values
+        agent, chain = batch.agent, str(batch.chain)
         place = (agent, chain)
         head = self._heads.get(place)
-        if head is None or place in asked or batch.devices or not isinstance(last, LastValues):
-            return False
-        if (batch.seq, batch.prev) != (head[0] + 1, head[1]):
+        if head is None or place in asked or (batch.seq, batch.prev) != (head[0] + 1, head[1]):
             return False
         if self._agent_of.get(chain) != agent or self._agent_of.get(str(batch.incarnation)) != agent:
             return False
-        soon_ns = item.received_at_ns + FUTURE_TOLERANCE_NS
-        if batch.sealed_at_ns > soon_ns or last.ends.latest_ns[last.batch] > soon_ns:
-            return False
-        if not within_physics(last.ends.flop_per_s[last.batch], self._slowest.get(agent, inf)):
+        if not plainly_possible(batch, item.received_at_ns, self._slowest.get(agent, inf)):
             return False
         self._heads[place] = (batch.seq, item.sealed.sha256.hex())
         return True

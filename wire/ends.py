@@ -39,7 +39,7 @@ class Ends:
     its FLOP in all its time.
     """
 
-    __slots__ = ("columns", "earliest_ns", "first_ns", "flop_per_s", "latest_ns", "plain", "starts")
+    __slots__ = ("_goes_on", "columns", "earliest_ns", "first_ns", "flop_per_s", "latest_ns", "plain", "starts")
 
     def __init__(self, columns: Mapping[str, Ints | Wide], first_ns: Ints, starts: Ints, plain: list[bool]) -> None:
         self.columns = columns
@@ -50,6 +50,7 @@ class Ends:
         assert not isinstance(at_ns, Wide)
         self.latest_ns: list[int] = np.maximum.reduceat(at_ns, starts[:-1]).tolist()
         self.earliest_ns: list[int] = np.minimum.reduceat(first_ns, starts[:-1]).tolist()
+        self._goes_on: list[bool] | None = None
         self.flop_per_s: list[float] = np.maximum.reduceat(self._rates(), starts[:-1]).tolist()
 
     def _rates(self) -> NDArray[np.float64]:
@@ -66,6 +67,19 @@ class Ends:
     def of(self, batch: int) -> LastValues:
         """The last values of one batch."""
         return LastValues(self, batch)
+
+    def goes_on(self, batch: int) -> bool:
+        """Whether no counter of a batch is below that of the batch before it, meter by meter as they come."""
+        if self._goes_on is None:
+            meters = np.diff(self.starts)
+            if (meters == meters[0]).all():
+                goes_on = np.ones(len(meters) - 1, bool)
+                for column in (self.first_ns, *self.columns.values()):
+                    goes_on &= _grown(column, len(meters)).all(axis=1)
+                self._goes_on = [False, *goes_on.tolist()]
+            else:
+                self._goes_on = [False] * len(meters)
+        return self._goes_on[batch]
 
     def ints(self, name: str, start: int, stop: int) -> list[Any]:
         """Some values of a column; None where it was not sent."""
@@ -96,6 +110,17 @@ class LastValues(Mapping[str, Sequence[Any]]):
 
     def __len__(self) -> int:
         return 1 + len(COUNTED)
+
+
+def _grown(column: Ints | Wide, batches: int) -> Flags:
+    """By batch from the second one on, and by meter: whether the value is not below the one before."""
+    if isinstance(column, Wide):
+        high, low = column.high.reshape(batches, -1), column.low.reshape(batches, -1)
+        grown: Flags = (high[1:] > high[:-1]) | ((high[1:] == high[:-1]) & (low[1:] >= low[:-1]))
+    else:
+        values = column.reshape(batches, -1)
+        grown = values[1:] >= values[:-1]
+    return grown
 
 
 def _floats(values: Ints | Wide) -> NDArray[np.float64]:

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from wire.ends import LastValues
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -69,9 +71,18 @@ def implausible(batch: Batch, received_at_ns: int, before: Before = NOTHING, sha
     )
 
 
-def within_physics(flop_per_s: float, flop_per_s_max: float) -> bool:
-    """Whether a rate, known to a part in a million, is plainly one that a device of this rate may have."""
-    return flop_per_s <= flop_per_s_max * (PHYSICS_FACTOR - 1e-6)
+def plainly_possible(batch: Batch, received_at_ns: int, flop_per_s_max: float) -> bool:
+    """Whether neither time nor physics speaks against a batch on an agent none of whose devices can do less than this,
+    as far as that is known from opening it; False where it has to be looked at.
+    """
+    last = batch.readings.last_values
+    if batch.devices or not isinstance(last, LastValues):
+        return False
+    soon_ns = received_at_ns + FUTURE_TOLERANCE_NS
+    if batch.sealed_at_ns > soon_ns or last.ends.latest_ns[last.batch] > soon_ns:
+        return False
+    # Rates are known to a part in a million at least.
+    return last.ends.flop_per_s[last.batch] <= flop_per_s_max * (PHYSICS_FACTOR - 1e-6)
 
 
 def exclusion_kind(reason: str) -> str:

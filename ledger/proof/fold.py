@@ -15,11 +15,12 @@ from ledger.derive import HOUR_NS
 from ledger.meter_ids import fingerprint
 from ledger.rows import CURVE, DEVICES, METERS
 from wire.batch import COUNTER_COLUMNS, KEY_COLUMNS
+from wire.ends import LastValues
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from wire.batch import Batch
+    from wire.batch import Batch, Readings
 
 MeterKey = tuple[str, ...]
 """Incarnation, agent, cluster, node, and the key columns of a reading."""
@@ -42,34 +43,41 @@ class _Stretch:
     """
 
     place: tuple[str, ...]
-    meters: Sequence[Values]
     hour: int
-    firsts: Sequence[int]
-    lasts: Sequence[int]
-    counters: list[Sequence[int]]
+    first: Readings
+    latest: Readings
 
     def goes_on(self, later: _Stretch) -> bool:
         """What comes later takes nothing back."""
+        if (self.hour, self.latest.meters, self.place) != (later.hour, later.latest.meters, later.place):
+            return False
+        before, after = self.latest.last_values, later.latest.last_values
+        if (
+            isinstance(before, LastValues)
+            and isinstance(after, LastValues)
+            and (after.ends, after.batch) == (before.ends, before.batch + 1)
+        ):
+            return after.ends.goes_on(after.batch)
         return (
-            self.hour == later.hour
-            and self.place == later.place
-            and self.meters == later.meters
-            and all(map(ge, later.lasts, self.lasts))
-            and all(map(ge, later.firsts, self.firsts))
-            and all(all(map(ge, new, old)) for new, old in zip(later.counters, self.counters, strict=True))
+            all(map(ge, later.latest.last("at_ns"), self.latest.last("at_ns")))
+            and all(map(ge, later.first.first_ns(), self.first.first_ns()))
+            and all(all(map(ge, new, old)) for new, old in zip(later.counters(), self.counters(), strict=True))
         )
+
+    def counters(self) -> Iterator[Sequence[int]]:
+        """Where its meters stand in the end, column by column."""
+        return (_numbers(self.latest.last(name)) for name in COUNTER_COLUMNS)
 
 
 def _stretch(batch: Batch) -> _Stretch | None:
     """A batch by itself; None for one that reaches over the end of an hour."""
     readings = batch.readings
-    firsts = readings.first_ns()
-    lasts = readings.last("at_ns")
-    hour = max(lasts) // HOUR_NS
-    if min(firsts) // HOUR_NS != hour:
-        return None
-    counters = [_numbers(readings.last(name)) for name in COUNTER_COLUMNS]
-    return _Stretch(_place(batch), readings.meters, hour, firsts, lasts, counters)
+    last = readings.last_values
+    if isinstance(last, LastValues):
+        hour, begun = last.ends.latest_ns[last.batch] // HOUR_NS, last.ends.earliest_ns[last.batch] // HOUR_NS
+    else:
+        hour, begun = max(readings.last("at_ns")) // HOUR_NS, min(readings.first_ns()) // HOUR_NS
+    return _Stretch(_place(batch), hour, readings, readings) if hour == begun else None
 
 
 def _place(batch: Batch) -> tuple[str, ...]:
@@ -103,7 +111,7 @@ class Fold:
         if readings.meters:
             stretch = _stretch(batch)
             if self._open is not None and stretch is not None and self._open.goes_on(stretch):
-                self._open.lasts, self._open.counters = stretch.lasts, stretch.counters
+                self._open.latest = stretch.latest
             else:
                 self.close()
                 self._begin(batch)
@@ -137,7 +145,9 @@ class Fold:
         """Put in what is still open: before anything is read of the fold, or merged."""
         stretch, self._open = self._open, None
         if stretch is not None:
-            rows = zip(stretch.meters, stretch.firsts, stretch.lasts, zip(*stretch.counters, strict=True), strict=True)
+            latest = stretch.latest
+            counters = zip(*stretch.counters(), strict=True)
+            rows = zip(latest.meters, stretch.first.first_ns(), latest.last("at_ns"), counters, strict=True)
             for key, first_ns, last_ns, values in rows:
                 meter = (*stretch.place, *key)
                 self._meter(meter, first_ns, last_ns, values)

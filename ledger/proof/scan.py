@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,8 +15,8 @@ from ledger.proof.checkpoint import Head
 from ledger.proof.findings import Finding, Kind
 from ledger.proof.fold import Fold
 from wire.errors import Unauthentic, WireError
-from wire.opening import authenticate, decode, open_batch
-from wire.plausible import Before, implausible
+from wire.opening import authenticate, decode_batches, open_batches
+from wire.plausible import Before, implausible, plainly_possible
 from wire.rfc3339 import format_ns
 from wire.seal import Sealed
 
@@ -75,10 +76,14 @@ class Scanned:
 def scan(page: pa.Table, trust: Trust) -> Scanned:
     """Hashes, signatures, columns, chains, judgement, and what the counted batches amount to."""
     found = Scanned()
-    for row, *copies in _stored(page):
+    groups = list(_stored(page))
+    rows = [row for group in groups for row in group]
+    opened = dict(zip(map(id, rows), open_batches([_sealed(row) for row in rows]), strict=True))
+    slowest = {agent: min(rates.values()) for agent, rates in trust.rates.items() if rates}
+    for row, *copies in groups:
         for copy in copies:
-            _open(found, copy)
-        batch = _open(found, row)
+            _placed(found, copy, opened[id(copy)])
+        batch = _placed(found, row, opened[id(row)])
         if batch is None:
             found.walk.explained.append(Gap((text(row["agent"]), text(row["chain_text"])), row["seq"], row["seq"]))
             continue
@@ -91,7 +96,8 @@ def scan(page: pa.Table, trust: Trust) -> Scanned:
         if head in trust.heads:
             found.heads.add(head)
         found.findings += _untrusted(batch, stored, trust)
-        _judge(found, row, batch, stored, trust)
+        if stored or not plainly_possible(batch, row["received_at_ns"], slowest.get(batch.agent, inf)):
+            _judge(found, row, batch, stored, trust)
         if stored:
             kind = stored.partition(":")[0]
             found.excluded[kind] = found.excluded.get(kind, 0) + 1
@@ -117,15 +123,11 @@ def derive(page: pa.Table, trust: Trust) -> Derived:
     was revoked does not count.
     """
     found = Derived()
-    for row, *_ in _stored(page):
-        if row["excluded_reason"]:
-            continue
-        sealed = Sealed(row["body"], row["sha256"], text(row["agent"]), row["signature"], text(row["schema"]))
-        try:
-            if hashlib.sha256(sealed.body).digest() != sealed.sha256:
-                raise Unauthentic("does not fit the bytes", "sha256")
-            batch = decode(sealed)
-        except WireError as error:
+    rows = [row for row, *_ in _stored(page) if not row["excluded_reason"]]
+    for row, batch in zip(rows, decode_batches([_sealed(row) for row in rows]), strict=True):
+        whole = hashlib.sha256(row["body"]).digest() == row["sha256"]
+        if isinstance(batch, WireError) or not whole:
+            error = batch if whole else "sha256: does not fit the bytes"
             found.findings.append(_finding("changed byte", row, f"batch {row['seq']} of {text(row['agent'])}: {error}"))
             break
         if batch.sealed_at_ns < trust.revoked_from_ns.get(batch.agent, NEVER):
@@ -153,13 +155,14 @@ def _stored(page: pa.Table) -> Iterator[list[dict[str, Any]]]:
         yield copies
 
 
-def _open(found: Scanned, row: dict[str, Any]) -> Batch | None:
+def _sealed(row: dict[str, Any]) -> Sealed:
+    return Sealed(row["body"], row["sha256"], text(row["agent"]), row["signature"], text(row["schema"]))
+
+
+def _placed(found: Scanned, row: dict[str, Any], batch: Batch | WireError) -> Batch | None:
     """The batch, if it is authentic and stands where it says; else None, and what is wrong is among the findings."""
-    sealed = Sealed(row["body"], row["sha256"], text(row["agent"]), row["signature"], text(row["schema"]))
-    try:
-        batch = open_batch(sealed)
-    except WireError as error:
-        found.findings.append(_broken(found, row, sealed, error))
+    if isinstance(batch, WireError):
+        found.findings.append(_broken(found, row, _sealed(row), batch))
         return None
     columns = (
         ("chain", text(row["chain_text"]), str(batch.chain)),
