@@ -30,4 +30,5 @@ def measure() -> dict[str, Any]:
         "times_the_arrival_rate": round(rate / ARRIVING_READINGS_PER_S, 2),
         "exact": found["flop"] == str(filled.flop),
         "target": {"times_the_arrival_rate": TARGET_TIMES},
+        "reached": rate >= TARGET_TIMES * ARRIVING_READINGS_PER_S,
     }
