@@ -34,6 +34,7 @@ BENCHMARKS = (
     "ledger_queries",
     "assessment",
     "forecast",
+    "page",
 )
 RESULTS = Path(__file__).parent / "results"
 

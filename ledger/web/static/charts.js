@@ -81,7 +81,9 @@ function law(lines) {
     ctx.font = `600 ${12 * devicePixelRatio}px Inter, system-ui, sans-serif`;
     for (const line of lines) {
       const value = line.values[0];
-      if (value > plot.scales.y.max || value < plot.scales.y.min) continue;
+      // On a linear scale lines far below lie at the foot, where they only hide the curve.
+      const least = scale === "log" ? plot.scales.y.min : plot.scales.y.max / 30;
+      if (value > plot.scales.y.max || value < least) continue;
       const y = plot.valToPos(value, "y", true);
       ctx.beginPath(); ctx.moveTo(bbox.left, y); ctx.lineTo(bbox.left + bbox.width, y); ctx.stroke();
       ctx.fillText(`${line.name}  ${scientific(value, 0)}`, bbox.left + 8 * devicePixelRatio, y - 6 * devicePixelRatio);
@@ -133,7 +135,7 @@ function growth(figure, table) {
   const near = lines.map((line) => line.values[0]).filter((v) => scale === "log" || v <= 2.5 * most);
   const top = Math.max(most, ...near);
   const accent = colour("--accent"), band = colour("--band");
-  const hidden = {stroke: "transparent", width: 0, points: {show: false}};
+  const hidden = {stroke: "transparent", width: 0, points: {show: false}, spanGaps: true};
   const show = readout(figure, (plot, i) => {
     const at = plot.data.map((column) => column[i]);
     if (at[3] !== null && at[3] !== undefined) return between(at[2], at[3], at[1]);
@@ -141,8 +143,8 @@ function growth(figure, table) {
   });
   return [{
     series: [
-      {}, hidden, hidden, {stroke: accent, width: 2.25, points: {show: false}},
-      hidden, hidden, {stroke: accent, width: 2, dash: [5, 5], points: {show: false}},
+      {}, hidden, hidden, {stroke: accent, width: 2.25, points: {show: false}, spanGaps: true},
+      hidden, hidden, {stroke: accent, width: 2, dash: [5, 5], points: {show: false}, spanGaps: true},
       {stroke: colour("--good"), width: 1.75, dash: [2, 3], points: {show: reported.length < 3, size: 6}, spanGaps: true},
     ],
     bands: [{series: [1, 2], fill: band}, {series: [4, 5], fill: band}],
