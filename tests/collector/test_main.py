@@ -325,3 +325,12 @@ def test_a_clock_that_is_set_back_holds_no_assessment_up(
     rig.send(chain.seal(meter(0)))
     run_for(rig, 4, an_hour_back)
     assert assessed == 4
+
+
+def test_a_storm_is_on_record_and_told_of_before_it_stops_the_collector(rig: Rig) -> None:
+    rig.send(*(spoilt(Chain(n % 9).seal(meter(n))) for n in range(MAX_CONSECUTIVE + 9)))
+    for _ in range(2):
+        with pytest.raises(QuarantineStorm):
+            run_for(rig, 3)
+    assert [(alert.kind, alert.subject) for alert in rig.told] == [("quarantine_storm", "collector")]
+    assert rig.asked("SELECT count() FROM journal WHERE kind = 'storm'") == [1], "once an hour"

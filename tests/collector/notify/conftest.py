@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.collector.notify.world import Times
-from tests.ledger.engine import engine, opened, store
+from tests.ledger.engine import engine, engine_dir, opened, store
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.store import Store
 
-__all__ = ["engine", "store"]
+__all__ = ["engine", "engine_dir", "store"]
 
 
 @pytest.fixture
