@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ledger.thresholds import Threshold
 
 AHEAD_NS = 90 * 24 * 3_600_000_000_000
-"""How far a probability looks where no end is planned."""
+"""How far a probability looks where no end is planned, or it is over and the run goes on."""
 FORECAST_COLUMNS = (
     "run_id",
     "threshold",
@@ -88,7 +88,9 @@ def _row(made: Forecast | None, run_id: str, line: Threshold, said: str, now_ns:
     # The first whole FLOP at which the line is crossed, by its own operator.
     amount_flop = line.amount_flop + (line.operator == ">")
     crossing = made.crossing(amount_flop)
-    until_ns = made.planned_end_ns if made.planned_end_ns is not None else now_ns + AHEAD_NS
+    until_ns = made.planned_end_ns
+    if until_ns is None or until_ns <= now_ns:
+        until_ns = now_ns + AHEAD_NS
     reached = made.flop >= amount_flop
     return row | {
         "answer": "crossed" if reached else _answer(made, crossing),

@@ -24,22 +24,6 @@ ORDER BY entry_index DESC LIMIT 100
 FORESEEABLE = """
 SELECT * FROM foreseeable WHERE subject_kind = {kind:String} AND subject = {subject:String} ORDER BY line_flop
 """
-# When processes that count for this run began: after the first hour these are restarts, or nodes that joined.
-BIRTHS = """
-SELECT toStartOfHour(born) AS hour, uniqExact(incarnation) AS lives FROM meters
-WHERE run = {run:String} AND adds_with = 0 GROUP BY hour ORDER BY hour
-"""
-LIVES = f"""
-SELECT
-    incarnation, any(node) AS node, any(cluster) AS cluster,
-    fromUnixTimestamp64Nano(toInt64(min(first_at_ns)), 'UTC') AS first_at,
-    fromUnixTimestamp64Nano(toInt64(max(last_at_ns)), 'UTC') AS last_at,
-    sum(toUInt256(coalesce(m.flop, m.flop_low))) AS total, sum(toUInt256(m.flop_low)) AS low,
-    sum(toUInt256(m.flop_high)) AS high, sum(toUInt256(coalesce(m.observed_ns, 0))) AS observed,
-    sum(toUInt256(coalesce(m.gap_ns, 0))) AS gap
-FROM meters AS m FINAL WHERE run = {{run:String}} AND adds_with = 0
-GROUP BY incarnation ORDER BY high DESC LIMIT {questions.TOP}
-"""
 PARTS = {
     "purpose": ("by purpose", ("purpose",)),
     "dtype": ("by dtype", ("dtype",)),
@@ -116,8 +100,9 @@ def gather(reader: Reader, overview: Overview, subject: Subject, now_ns: int) ->
             name: [_part(row, columns) for row in ask(questions.QUESTIONS[question])]
             for name, (question, columns) in PARTS.items()
         },
-        lives=ask(LIVES),
-        births=ask(BIRTHS),
+        lives=ask(questions.BY_INCARNATION),
+        # After the first hour these are restarts, or nodes that joined.
+        births=ask(questions.BIRTHS),
         time=ask(questions.COVERAGE)[0],
         alerts=ask(ALERTS),
         foreseeable=ask(FORESEEABLE),
