@@ -15,7 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from cli.settings import Settings
 from ledger.access import Access
-from ledger.web import api, ask, assets, evidence_pages, live, pages, reports, trouble, verify
+from ledger.web import acknowledging, api, ask, assets, evidence_pages, live, pages, reports, trouble, verify
 from ledger.web.auditing import Auditing
 from ledger.web.entry import sign_in
 from ledger.web.entry.admission import Entry
@@ -66,6 +66,7 @@ def create_app(access: Access, settings: Settings, now_ns: Callable[[], int] = t
     for part in (ask, verify, evidence_pages, reports):
         app.include_router(part.api, prefix=API)
         app.include_router(part.router)
+    app.include_router(acknowledging.api, prefix=API)
     app.include_router(live.router)
     app.include_router(assets.router)
     app.include_router(pages.router)

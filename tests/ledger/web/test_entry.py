@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from cli.exits import Misconfigured
 from cli.settings import Settings
 from ledger.errors import Retry
+from ledger.store import Result
 from ledger.web.app import create_app
 from ledger.web.commands import app as commands
 from ledger.web.entry.admission import admission
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ledger.access import Access
+    from ledger.journal import Statement
 
 BEHIND = "/api/v1/openapi.json"
 """Something that takes no ledger and is not for everybody."""
@@ -57,8 +59,15 @@ class Visitor:
         return asyncio.run(self.http.post(path, **more))
 
 
-def client(data_dir: Path, peer: str = "127.0.0.1", base: str = "http://127.0.0.1", **settings: Any) -> Visitor:
-    return Visitor(create_app(cast("Access", Away()), Settings(data_dir=data_dir, **settings), Clock()), peer, base)
+def client(
+    data_dir: Path,
+    peer: str = "127.0.0.1",
+    base: str = "http://127.0.0.1",
+    ledger: Away | None = None,
+    **settings: Any,
+) -> Visitor:
+    made = create_app(cast("Access", ledger or Away()), Settings(data_dir=data_dir, **settings), Clock())
+    return Visitor(made, peer, base)
 
 
 def audited(data_dir: Path) -> list[dict[str, Any]]:
@@ -243,6 +252,52 @@ def test_an_address_is_the_last_that_no_proxy_of_ours_has_added() -> None:
     assert proxies.caller("10.0.0.1", False, passed).https
     assert proxies.caller("203.0.113.5", False, passed).address == "203.0.113.5"
     assert not proxies.caller("203.0.113.5", False, passed).https
+
+
+class WithAlert(Away):
+    """A ledger that holds one alert, and remembers what was written."""
+
+    def __init__(self) -> None:
+        self.written: list[Statement] = []
+
+    def query(self, sql: str, parameters: dict[str, Any]) -> Result:
+        del sql
+        rows = [("raised", "")] if parameters["alert"] == "a-1" else []
+        return Result(("state", "acknowledged_by"), rows)
+
+    def append(self, statements: list[Statement]) -> list[int]:
+        self.written += statements
+        return [7]
+
+
+def test_only_an_operator_takes_an_alert_on_and_it_is_in_their_name(tmp_path: Path) -> None:
+    ledger, taken = WithAlert(), {"json": {"note": "paused it"}}
+    local = client(tmp_path / "local", ledger=ledger)
+    assert local.post("/api/v1/alerts/a-1/acknowledgement", **taken).status_code == 403
+    tokens = {role: add(tmp_path / "web-tokens", role, role) for role in Role}
+    page = client(tmp_path, ledger=ledger)
+    answers = {
+        role: page.post("/api/v1/alerts/a-1/acknowledgement", headers=bearer(token), **taken)
+        for role, token in tokens.items()
+    }
+    assert {role: answer.status_code for role, answer in answers.items()} == {
+        Role.VIEWER: 403,
+        Role.AUDITOR: 403,
+        Role.OPERATOR: 200,
+    }
+    assert "takes the role operator" in answers[Role.AUDITOR].json()["error"]
+    assert [(one.author, one.data["note"]) for one in ledger.written] == [("operator", "paused it")]
+    missing = page.post("/api/v1/alerts/none/acknowledgement", headers=bearer(tokens[Role.OPERATOR]), **taken)
+    assert missing.status_code == 404
+    assert [line["acknowledges"] for line in audited(tmp_path) if "acknowledges" in line] == ["a-1"]
+
+
+@pytest.mark.parametrize("path", ["/ask", "/verify", "/evidence", "/api/v1/verifications"])
+def test_a_viewer_is_told_what_it_takes(tmp_path: Path, path: str) -> None:
+    token = add(tmp_path / "web-tokens", "bob", Role.VIEWER)
+    answer = client(tmp_path).get(path, headers=bearer(token))
+    assert answer.status_code == 403
+    assert "takes the role auditor, and bob is viewer" in answer.text
 
 
 # How often, and what stays of it.

@@ -29,6 +29,10 @@ PAGES = {
     "system": "/systems/assistant",
     "fleet": "/fleet",
     "unknown run": "/runs/aurora-pretrian",
+    "evidence": "/evidence?run=aurora-pretrain&at=2026-11-20T10:00",
+    "verify": "/verify",
+    "report": "/report?subject=aurora",
+    "ask": "/ask",
 }
 
 
