@@ -30,7 +30,8 @@ FROM
     SELECT
         run_id, basis, flop,
         toUnixTimestamp64Nano(last_at) AS last_ns,
-        least(toUnixTimestamp64Nano(first_at), toInt64(last_ns - intDiv(observed_ns + gap_ns, devices))) AS began_ns
+        intDiv(coalesce(observed_ns, 0) + coalesce(gap_ns, 0), devices) AS covered_ns,
+        least(toUnixTimestamp64Nano(first_at), toInt64(last_ns - covered_ns)) AS began_ns
     FROM run_totals WHERE run_id IN {runs:Array(String)} AND flop IS NOT NULL
     ORDER BY run_id, basis = 'hardware' DESC
     LIMIT 1 BY run_id

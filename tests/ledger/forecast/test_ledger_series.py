@@ -38,7 +38,7 @@ def grow(ledger: Ledger, hours: int, total_flop: int, run: str = "r", end_ns: in
         take(ledger, [Chain(number + 3 * len(run)).seal(*readings)])
 
 
-@pytest.mark.parametrize(("every", "refreshed"), [(1, True), (24, True), (1, False)])
+@pytest.mark.parametrize(("every", "refreshed"), [(1, True), (24, True), (1, False), (48, False)])
 def test_a_steady_run_crosses_when_it_will_however_it_reports(
     ledger: Ledger, store: Store, every: int, refreshed: bool
 ) -> None:
