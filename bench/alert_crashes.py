@@ -34,7 +34,7 @@ CRASHES = int(os.environ.get("FLOPLEDGER_BENCH_CRASHES", "1000"))
 KILLS = int(os.environ.get("FLOPLEDGER_BENCH_KILLS", "10"))
 WORLDS = 8
 SEED = 20_261_124
-PATIENCE_S = 60
+PATIENCE_S = 180
 
 
 def measure() -> dict[str, Any]:
