@@ -26,6 +26,9 @@ SHOTS = {
     "run-dark": (f"/runs/{RUN}", "dark", (1280, 1160)),
     "model": (f"/models/{RUN}", "light", (1280, 1160)),
     "fleet": ("/fleet", "light", (1280, 860)),
+    "evidence": (f"/evidence?run={RUN}&at=2024-03-20T10:00", "light", (1280, 860)),
+    "report": ("/report", "light", (1280, 700)),
+    "ask": ("/ask", "light", (1280, 1000)),
     "phone": ("/", "light", (390, 844)),
 }
 
@@ -53,6 +56,10 @@ def _shot(browser: Browser, url: str, theme: str, size: tuple[int, int], path: P
     page.evaluate("document.fonts.ready")
     for figure in page.locator("figure[data-chart]").all():
         figure.locator("canvas").wait_for()
+    asks = page.locator("#ask button.primary")
+    if asks.count():
+        asks.click()
+        page.locator("table.answer").wait_for()
     page.screenshot(path=path)
     page.close()
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
