@@ -282,7 +282,7 @@ def test_the_api_is_what_its_document_says(served: str, chain: Chain) -> None:
     assert len(operations) > 8
     for operation in operations:
 
-        @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def holds(case: Any) -> None:
             answer = case.call(timeout=60)
