@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
+from flopledger import _root
 from tests.helm.charts import DEFAULT, containers, of_kind, pods
 from wire.keys import load_or_create_key
 
@@ -41,7 +41,7 @@ def old_server() -> Iterator[str]:
         server.shutdown()
 
 
-def job(step: str, place: Path, clickhouse: str) -> tuple[int, str]:
+def job(step: str, place: Path, clickhouse: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     """Exit code and last words of a container of the job, which `kubectl describe` shows."""
     (config,) = (each for each in of_kind(DEFAULT, "ConfigMap") if each["metadata"]["name"] == "flopledger-migrate")
     load_or_create_key(place / "ledger.key")
@@ -57,33 +57,31 @@ def job(step: str, place: Path, clickhouse: str) -> tuple[int, str]:
     file = place / "flopledger.toml"
     file.write_text(settings, encoding="utf-8")
     (container,) = (each for each in containers(pods(DEFAULT)["Job/flopledger-migrate"]) if each["name"] == step)
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("FLOPLEDGER_")}
-    ended = subprocess.run(
-        [sys.executable, "-m", "flopledger", *container["args"]],
-        env={**environ, "FLOPLEDGER_CONFIG": str(file)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return ended.returncode, ended.stdout + ended.stderr
+    for variable in [name for name in os.environ if name.startswith("FLOPLEDGER_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("FLOPLEDGER_CONFIG", str(file))
+    arguments = [str(argument) for argument in container["args"]]
+    ended = CliRunner().invoke(_root(arguments), arguments)
+    # What `main` makes of an error: its sentence, and the exit code that it brings.
+    return getattr(ended.exception, "exit_code", ended.exit_code), f"{ended.output}{ended.exception}"
 
 
-def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    code, said = job("migrate", tmp_path, NOBODY)
+def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, said = job("migrate", tmp_path, NOBODY, monkeypatch)
     assert code == 3
     assert f"the ClickHouse server http://{NOBODY} does not answer" in said
     assert "the chart's clickhouse.url" in said
 
 
-def test_a_server_that_is_too_old(tmp_path: Path, old_server: str) -> None:
-    code, said = job("migrate", tmp_path, old_server)
+def test_a_server_that_is_too_old(tmp_path: Path, old_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, said = job("migrate", tmp_path, old_server, monkeypatch)
     assert code == 2
     assert "runs ClickHouse 24.8.4.13, which is too old: 25.8 or newer is needed" in said
     assert "the chart's clickhouse.url" in said
 
 
-def test_brokers_that_are_not_there(tmp_path: Path) -> None:
-    code, said = job("check", tmp_path, NOBODY)
+def test_brokers_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, said = job("check", tmp_path, NOBODY, monkeypatch)
     assert code == 3
     assert f'broker,False,"{NOBODY} cannot be reached' in said or f"broker,False,{NOBODY} cannot be reached" in said
     assert "the chart's kafka.bootstrap" in said
