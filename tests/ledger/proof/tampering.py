@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -172,11 +173,13 @@ class Tamperer:
         return Mutation(f"{row} again, in another place", "replay", self._at(other[0], other[2] + 100))
 
     def reordered(self) -> Mutation:
-        row = self._pick("batches")
-        one, other = self._random.sample([item[2] for item in self._rows["batches"] if item[0] == row[0]], 2)
+        chains = Counter(item[0] for item in self._rows["batches"])
+        agent = self._random.choice(sorted(agent for agent, batches in chains.items() if batches > 1))
+        seqs = [item[2] for item in self._rows["batches"] if item[0] == agent]
+        one, other = self._random.sample(seqs, 2)
         swapped = f"multiIf(seq = {one}, {other}, seq = {other}, {one}, seq)"
-        self._rewrite("batches", {"seq": swapped}, "1", f"agent = '{row[0]}'")
-        return Mutation(f"{row[0]}: {one} and {other} swapped", "reordered chain", self._at(row[0], min(one, other)))
+        self._rewrite("batches", {"seq": swapped}, "1", f"agent = '{agent}'")
+        return Mutation(f"{agent}: {one} and {other} swapped", "reordered chain", self._at(agent, min(one, other)))
 
     def reordered_log(self) -> Mutation:
         one, other = self._random.sample(range(len(self._rows["evidence_log"])), 2)
