@@ -56,6 +56,17 @@ prometheus() {
     { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus; } >/dev/null || exit 3
 }
 
+alertmanager() {
+    if command -v prometheus-alertmanager >/dev/null; then return; fi
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "Tests want Debian's Alertmanager. Run: sudo sh scripts/services.sh alertmanager" >&2
+        exit 3
+    fi
+    echo "Installing Alertmanager ..."
+    # It is started by the tests that want it, and not as a service.
+    { apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus-alertmanager; } >/dev/null || exit 3
+}
+
 # What docs/verify.md tells an auditor to check by hand with, and what checks the units for systemd.
 tools() {
     if command -v openssl >/dev/null && command -v jq >/dev/null && command -v xxd >/dev/null &&
