@@ -1,8 +1,9 @@
 """Opening under fire: `make fuzz` sends a million inputs through it, the suite some hundreds of the same kinds.
 
 Nothing but a `WireError` may come out, no batch that was changed may open, and what opens when its changed bytes are
-signed anew must hold what all batches hold. Three kinds of input: sealed batches with a part changed, changed bodies
-that are signed all the same, and what atheris finds by watching which lines an input reaches.
+signed anew must hold what all batches hold. Four kinds of input: sealed batches with a part changed, changed bodies
+that are signed all the same, such bodies opened together, and what atheris finds by watching which lines an input
+reaches.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ from tests.wire.batches import AGENT, KEY, batch, reading
 from wire.batch import COUNTER_COLUMNS, MAX_COUNTER, MAX_FLOP
 from wire.decoding import MAX_ROWS
 from wire.errors import WireError
-from wire.opening import decode, open_batch
+from wire.opening import decode, decode_batches, open_batch
 from wire.seal import Sealed, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from wire.batch import Batch, Reading
 
 INPUTS = 1_000_000
-SHARES = {"sealed": 0.4, "signed anew": 0.4, "atheris": 0.2}
+SHARES = {"sealed": 0.4, "signed anew": 0.2, "together": 0.2, "atheris": 0.2}
+AT_ONCE = 64
 _TOKENS = (
     b"null",
     b"-1",
@@ -140,6 +142,28 @@ def decodes_or_refuses(body: bytes) -> bool:
     return True
 
 
+def same(bodies: Sequence[bytes]) -> list[Batch | WireError]:
+    """Open these together; raises AssertionError for one that is not what it is when it is opened by itself."""
+    sealed = [Sealed(body, b"", AGENT, b"") for body in bodies]
+    found = decode_batches(sealed)
+    for one, again in zip(found, map(_alone, sealed), strict=True):
+        if isinstance(one, WireError) or isinstance(again, WireError):
+            assert str(one) == str(again)
+            continue
+        assert one == again
+        assert list(one.readings.first_ns()) == list(again.readings.first_ns())
+        for name in ("at_ns", *COUNTER_COLUMNS):
+            assert list(one.readings.last(name)) == list(again.readings.last(name)), name
+    return found
+
+
+def _alone(sealed: Sealed) -> Batch | WireError:
+    try:
+        return decode(sealed)
+    except WireError as error:
+        return error
+
+
 def holds(found: Batch) -> None:
     """What every batch that opens holds. Raises AssertionError."""
     rows = list(found.readings.rows())
@@ -169,6 +193,7 @@ def main() -> None:
     done = {kind: round(asked.inputs * share) for kind, share in SHARES.items()}
     opened = _mutate(done["signed anew"], opens_or_refuses, asked.seed)
     different = _mutate(done["sealed"], refuses_what_was_changed, asked.seed + 1)
+    together = _together(done["together"], asked.seed + 2)
     subprocess.run(
         [
             sys.executable,
@@ -179,7 +204,19 @@ def main() -> None:
         ],
         check=True,
     )
-    print(json.dumps({"seed": asked.seed, "inputs": done, "changed_and_refused": different, "opened_signed": opened}))
+    outcome = {"changed_and_refused": different, "opened_signed": opened, "opened_together": together}
+    print(json.dumps({"seed": asked.seed, "inputs": done, **outcome}))
+
+
+def _together(count: int, seed: int) -> int:
+    """How many of so many changed bodies are a batch, as they are by themselves."""
+    rng = random.Random(seed)
+    bodies = [one.body for one in subjects()]
+    opened = 0
+    for _ in range(-(-count // AT_ONCE)):
+        found = same([changed_bytes(rng.choice(bodies), rng) for _ in range(AT_ONCE)] + bodies * 4)
+        opened += sum(not isinstance(one, WireError) for one in found[:AT_ONCE])
+    return opened
 
 
 def _mutate(count: int, one: Callable[[Sealed, random.Random], bool], seed: int) -> int:

@@ -12,46 +12,22 @@ from hypothesis import strategies as st
 
 from bench.stream import Agent
 from tests.wire.batches import AGENT, KEY, batch, batches, reading
-from tests.wire.fuzzing import changed_bytes, grown
-from wire.batch import COUNTER_COLUMNS, MAX_COUNTER, Batch
+from tests.wire.fuzzing import changed_bytes, grown, same
+from wire.batch import MAX_COUNTER, Batch
 from wire.ends import LastValues
-from wire.errors import WireError
-from wire.opening import FEW, decode, decode_batches, open_batches
+from wire.opening import FEW, open_batches
 from wire.seal import Sealed, encode, seal
-from wire.sheet import FIRST
 from wire.skim import skim
 from wire.wide import Wide, quotient
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+
+    from wire.errors import WireError
 
 QUICK = settings(deadline=None, max_examples=60)
 FACTORS = st.integers(0, 2**31 - 1)
 WORDS = st.integers(0, 2**62)
-
-
-def alone(body: bytes) -> Batch | str:
-    try:
-        return decode(Sealed(body, b"", AGENT, b""))
-    except WireError as error:
-        return str(error)
-
-
-def same(bodies: Sequence[bytes]) -> list[Batch | WireError]:
-    """Open them together, and compare with what they are one by one."""
-    found = decode_batches([Sealed(body, b"", AGENT, b"") for body in bodies])
-    for body, one in zip(bodies, found, strict=True):
-        expected = alone(body)
-        if isinstance(one, WireError):
-            assert str(one) == expected
-        else:
-            assert one == expected
-            for name in (FIRST, "at_ns", *COUNTER_COLUMNS):
-                last = one.readings.first_ns() if name == FIRST else one.readings.last(name)
-                again = expected.readings.first_ns() if name == FIRST else expected.readings.last(name)
-                assert list(last) == list(again), name
-    return found
 
 
 def together(one: Batch | WireError) -> bool:
