@@ -20,7 +20,8 @@ def settings_table() -> str:
     """The whole file."""
     rows = []
     for name, field in Settings.model_fields.items():
-        default = DEFAULTS.get(name, "" if field.default is None else f"`{field.default}`")
+        value = field.get_default(call_default_factory=True, validated_data={})
+        default = DEFAULTS.get(name, "" if value is None else f"`{value}`")
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
     return HEAD + "\n".join(rows) + "\n"
 
