@@ -1,18 +1,19 @@
 """A collector that comes back to a backlog: how fast it catches up, against what 100 000 GPUs go on sending.
 
-Ten million readings are the case in mind; fewer are measured by default, because what is sent must first be signed. The
-rate does not depend on the number: every round of 2 048 batches is the same work.
+Ten million readings are the case in mind: FLOPLEDGER_BENCH_READINGS=10000000. Fewer are measured by default, because
+what is sent must first be signed; every round of 2 048 batches is the same work.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from typing import Any
 
 from bench.kafka_rig import broker, fill, on_one_core
 from bench.stream import READINGS
 
-READINGS_WAITING = 400_000
+READINGS_WAITING = int(os.environ.get("FLOPLEDGER_BENCH_READINGS", "400000"))
 AGENTS = 1_024
 ARRIVING_READINGS_PER_S = 100_000 / 10
 TARGET_TIMES = 5

@@ -17,8 +17,8 @@ from bench.stream import READINGS
 if TYPE_CHECKING:
     from bench.kafka_rig import Filled
 
-KEYS = (1_000, 10_000)
-"""A third size, 100 000, takes five minutes to sign: `python -c "import bench.collector_scale as b; b.KEYS = …"`."""
+KEYS = tuple(int(keys) for keys in os.environ.get("FLOPLEDGER_BENCH_KEYS", "1000,10000").split(","))
+"""A third size, FLOPLEDGER_BENCH_KEYS=1000,10000,100000, takes five minutes to sign."""
 BATCHES = 3_072
 TARGET_SPREAD = 0.2
 
