@@ -15,7 +15,7 @@ run: setup
 
 # Where a system part is missing and cannot be had, pytest says what it skipped and the one command that adds it.
 test: setup lint services
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Everything that can fail does, as the seed says, and the total is the truth to the last digit.
 SECONDS ?= 180
