@@ -59,6 +59,7 @@ FROM
 ) AS a
 GROUP BY a.device HAVING count() > 1 AND began + 60000000000 < ended ORDER BY a.device
 """
+_HEARD = "SELECT agent, max(last_at_ns), toUnixTimestamp(max(recorded_at)) FROM meters GROUP BY agent"
 HOURLY_KINDS = frozenset({"coverage_low", "totals_apart", "unattributed_share", "device_shared"})
 QUICK_KINDS = frozenset({"agent_silent", "collector_stopped", "quarantine_storm"})
 
@@ -96,10 +97,10 @@ class Listener:
     def __init__(self, reader: Reader, now_ns: int) -> None:
         self._awake_ns = 0
         self._looked_ns = now_ns
-        rows = reader.query("SELECT agent, max(last_at_ns) FROM meters GROUP BY agent").rows
-        self._heard = {agent: 0 for agent, last_ns in rows if last_ns > now_ns - GONE_AFTER_NS}
+        rows = reader.query(_HEARD).rows
+        self._heard = {agent: 0 for agent, last_ns, _ in rows if last_ns > now_ns - GONE_AFTER_NS}
         self._recorded_ns = 0
-        self._stamps: dict[str, int] = {}
+        self._stamps: dict[str, int] = {agent: at_s for agent, _, at_s in rows}
 
     def look(self, recorded: Mapping[str, Mapping[str, int]], now_ns: int) -> None:
         """So much was recorded since about the last look: by run the agents, and when that was recorded."""

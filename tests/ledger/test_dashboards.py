@@ -283,7 +283,9 @@ print(generate_latest().decode(), end="")
 def collector_says() -> str:
     telemetry = Telemetry()
     source = SimpleNamespace(lag=lambda: Lag(5, 7.0), owned=lambda: [0])
-    health = SimpleNamespace(commit_age_s=lambda: 2.0, assessment_age_s=lambda: 4.0, trouble=lambda: None)
+    health = SimpleNamespace(
+        commit_age_s=lambda: 2.0, assessment_age_s=lambda: 4.0, beat_age_s=lambda: 1.0, trouble=lambda: None
+    )
     telemetry.watch(cast("Source", source), cast("Health", health))
     metrics = telemetry.metrics
     metrics.committed(3, [evidence(Chain(3).seal(meter(1)), "physics: too much")])
