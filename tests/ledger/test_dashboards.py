@@ -29,7 +29,6 @@ from ledger.rollups import Rollups
 from ledger.store import Store
 from tests.ledger.chains import NOW_NS, Chain, evidence, meter
 from tests.ledger.engine import Clock
-from tests.services.ports import free_ports
 from tests.wire.batches import batch
 
 if TYPE_CHECKING:
@@ -269,13 +268,12 @@ def test_nothing_is_known_of_a_panel_that_is_not_there() -> None:
 
 
 AGENT = """
-import sys
 from types import SimpleNamespace as Named
 from prometheus_client import generate_latest
 from agent.telemetry import start_telemetry
 agent = Named(ticks=1, devices=[1, 2], silent_devices=1)
 outbox = Named(next_seq=5, stored_batches=lambda: 3, stored_bytes=lambda: 9)
-start_telemetry(agent, outbox, int(sys.argv[1]), lambda: 60.0)
+start_telemetry(agent, outbox, lambda: 60.0, exposed=True)
 print(generate_latest().decode(), end="")
 """
 
@@ -299,7 +297,7 @@ def collector_says() -> str:
 
 
 def agent_says() -> str:
-    command = [sys.executable, "-W", "ignore", "-c", AGENT, str(free_ports(1)[0])]
+    command = [sys.executable, "-W", "ignore", "-c", AGENT]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
