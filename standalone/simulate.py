@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.devices.simulated.truth import truth
 from collector.service import collecting
+from ledger.rollups import Rollups
+from ledger.store import Store
 from ledger.totals import run_totals
 
 if TYPE_CHECKING:
@@ -56,6 +59,9 @@ def simulate(
                 pass
             collector.assess()
             advanced((fleet.now_ns - scenario.start_ns) / (scenario.end_ns - scenario.start_ns))
+        # Whoever looks at it afterwards wants its curves at once.
+        with closing(Store.embedded(data_dir / "ledger")) as store:
+            Rollups(store).refresh()
         counted = {
             total.run_id: total.flop
             for total in run_totals(ledger)
