@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ledger.forecast import Crossing, Forecast
 from ledger.questions import CURVE
@@ -45,9 +46,32 @@ Hours = Sequence[tuple[int, int, int, int]]
 
 
 def hours(reader: Reader, run_id: str, basis: str) -> Hours:
-    """A run's curve by the hour, as computed ahead."""
+    """A run's curve by the hour, as computed ahead, and straight between reports that are further apart."""
     rows = reader.query(CURVE, {"run": run_id, "basis": basis}).rows
-    return [(int(row[0].timestamp()) * 10**9 + HOUR_NS, int(row[1]), int(row[2]), int(row[3])) for row in rows]
+    return straight(
+        [(int(row[0].timestamp()) * 10**9 + HOUR_NS, int(row[1]), int(row[2]), int(row[3])) for row in rows]
+    )
+
+
+def straight(curve: Hours) -> Hours:
+    """What came in one hour and is more than an hour can bring came since the report before: those hours are drawn in.
+
+    After a stop a run brings what an hour can, and stays flat before it.
+    """
+    steps = list(pairwise(curve))
+    fastest = max(((b[1] - a[1]) * HOUR_NS // (b[0] - a[0]) for a, b in steps), default=0)
+    if not fastest:
+        return curve
+    began_ns = curve[0][0] - min(max(-(-curve[0][1] // fastest), 1), YEAR_NS // HOUR_NS) * HOUR_NS
+    found: list[tuple[int, int, int, int]] = []
+    for before, after in [((began_ns, 0, 0, 0), curve[0]), *steps]:
+        apart = (after[0] - before[0]) // HOUR_NS
+        if 2 * (after[1] - before[1]) > 3 * fastest:
+            for hour in range(1, apart):
+                flop, low, high = (a + (b - a) * hour // apart for a, b in zip(before[1:], after[1:], strict=True))
+                found.append((before[0] + hour * HOUR_NS, flop, low, high))
+        found.append(after)
+    return found
 
 
 def thinned(curves: Sequence[Hours], until_ns: int) -> list[Point]:
