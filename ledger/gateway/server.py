@@ -10,7 +10,6 @@ import asyncio
 import hmac
 import json
 import logging
-import socket
 import threading
 import uuid
 from base64 import b64decode
@@ -30,6 +29,7 @@ from ledger.gateway.engine import Engine, Limits
 from ledger.gateway.errors import AUTHENTICATION_FAILED, QUERY_TOO_LARGE, UNKNOWN_EXCEPTION, Failed
 from ledger.gateway.formats import MEDIA_TYPES
 from ledger.gateway.native import revised
+from ledger.listening import listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +43,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-class PortTaken(Fatal):
-    """Somebody else listens there."""
 
 
 class Gateway:
@@ -63,7 +59,7 @@ class Gateway:
                 f"gateway_host {host} is reachable from elsewhere: set FLOPLEDGER_GATEWAY_TOKEN_FILE as well, or keep "
                 "it on 127.0.0.1"
             )
-        self._listener = _listen(host, port)
+        self._listener = listen(host, port, "the gateway", "choose another FLOPLEDGER_GATEWAY_PORT, or 0 for none")
         self.port: int = self._listener.getsockname()[1]
         self._engine = Engine(directory, self._limits)
         routes = [
@@ -177,21 +173,6 @@ def read_token(path: Path) -> str:
     if not token:
         raise Fatal(f"gateway_token_file {path} is empty: put a secret of your choice in it")
     return token
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise PortTaken(
-            f"the gateway cannot listen on {host}:{port}: {error.strerror}; choose another FLOPLEDGER_GATEWAY_PORT, "
-            "or 0 for none"
-        ) from error
-    return listener
 
 
 def _secrets(request: Request) -> Iterator[str]:

@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ledger.listening import PortTaken
 from ledger.refreshing import EVERY_S, refreshing
 from ledger.store import Store
 
@@ -31,7 +32,7 @@ def reading_beside(data_dir: Path | None, settings: Settings) -> Iterator[None]:
         yield
         return
     # It loads the engine, which a collector of a server never needs.
-    from ledger.gateway.server import Gateway, PortTaken, read_token  # noqa: PLC0415
+    from ledger.gateway.server import Gateway, read_token  # noqa: PLC0415
 
     directory = data_dir / "ledger"
     token = None if settings.gateway_token_file is None else read_token(settings.gateway_token_file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import uvicorn
 
 from cli.settings import Settings
 from ledger.access import Access
-from ledger.gateway.server import PortTaken
+from ledger.listening import PortTaken, listen
 from ledger.web.app import create_app
 from ledger.web.state import Page
 
@@ -25,7 +24,12 @@ class Server:
     def __init__(self, access: Access, settings: Settings, now_ns: Callable[[], int], port: int | None = None) -> None:
         app = create_app(access, settings, now_ns)
         self.page: Page = app.state.page
-        self._listener = _listen(settings.web_host, settings.web_port if port is None else port)
+        self._listener = listen(
+            settings.web_host,
+            settings.web_port if port is None else port,
+            "the page",
+            "free it, or choose another port with FLOPLEDGER_WEB_PORT",
+        )
         self.port: int = self._listener.getsockname()[1]
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -71,18 +75,3 @@ def showing(access: Access, settings: Settings, now_ns: Callable[[], int]) -> It
         yield server
     finally:
         server.stop()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise PortTaken(
-            f"the page cannot listen on {host}:{port}: {error.strerror}; free it, or choose another port with "
-            "FLOPLEDGER_WEB_PORT"
-        ) from error
-    return listener

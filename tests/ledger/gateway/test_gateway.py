@@ -26,8 +26,9 @@ from ledger.errors import Fatal
 from ledger.gateway.engine import Limits
 from ledger.gateway.formats import MEDIA_TYPES
 from ledger.gateway.native import Walk
-from ledger.gateway.server import Gateway, PortTaken, read_token
+from ledger.gateway.server import Gateway, read_token
 from ledger.ledger import Ledger
+from ledger.listening import PortTaken
 from tests.ledger.chains import Chain, meter, take
 from tests.ledger.engine import Clock
 
