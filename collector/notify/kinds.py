@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-ABOUT_A_LINE = ("planned", "forecast", "upper_bound", "estimate", "foreseeable")
-"""Something about a line in law: legal periods hang on these."""
-OPERATIONAL = (
-    "coverage_low",
-    "agent_silent",
-    "unattributed_share",
-    "totals_apart",
-    "quarantine_storm",
-    "device_shared",
-    "collector_stopped",
-)
-"""Something about the counting itself."""
-KINDS = (*ABOUT_A_LINE, *OPERATIONAL)
+from typing import get_args
+
+from ledger.assessment.alert import Kind, LineKind
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+OPERATIONAL = tuple(kind for kind in KINDS if kind not in get_args(LineKind))
+"""Something about the counting itself; legal periods hang on the others, which are about a line in law."""
